@@ -1,0 +1,38 @@
+/** Time as the program sees it, so that tests can put a virtual clock in its place. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Calls `callback` once, `ms` milliseconds from now, unless the returned function was called before. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** The machine's clock. A wait of more than 24 days ends after 24 days: whoever waits for a time looks at the clock again. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, Math.min(ms, LONGEST_TIMER));
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Node's timers take at most a signed 32-bit number of milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** Settles after `ms` milliseconds of `clock`; rejects with the signal's reason when it aborts first. */
+export function sleep(ms: number, signal: AbortSignal, clock: Clock = systemClock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    const abort = () => {
+      cancel();
+      reject(signal.reason as Error);
+    };
+    const cancel = clock.after(ms, () => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    });
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}

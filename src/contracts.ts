@@ -1,0 +1,184 @@
+/**
+ * What the engine asks of sources, sinks and steps, and what it gives them. The engine knows these, never an implementation.
+ */
+import type { Batch, Event, Position } from "./batch.ts";
+import type { Clock } from "./clock.ts";
+import type { Connections } from "./connections.ts";
+
+/** A logger in pino's form: fields first, then a message. Fields never hold payloads or secrets. */
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  child(fields: object): Logger;
+}
+
+/** Which task instance something belongs to. */
+export interface TaskIdentity {
+  readonly id: string;
+  readonly product: string;
+  /** From 0 to `instances` - 1. */
+  readonly instance: number;
+  /** How many instances of the task there are, over all workers. */
+  readonly instances: number;
+}
+
+/** Things of one process that several pipelines share, such as a connection to a broker. */
+export interface SharedResources {
+  /**
+   * The resource of that key: created by the first caller, closed when the last lease was disposed of. Callers that come
+   * while it is created wait for the same one; if creating fails, all of them fail and the next caller tries again.
+   */
+  lease<R extends AsyncDisposable>(key: string, create: () => Promise<R>): Promise<Lease<R>>;
+}
+
+export interface Lease<R> extends AsyncDisposable {
+  readonly resource: R;
+}
+
+/** What a source or sink is opened with. */
+export interface OpenContext {
+  readonly task: TaskIdentity;
+  readonly connections: Connections;
+  readonly shared: SharedResources;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Aborts when work in flight is to be given up. A planned stop that drains does not abort it. */
+  readonly signal: AbortSignal;
+  /**
+   * `debug`: the pipeline must not disturb the running group, so a source takes a group or consumer name of its own and
+   * must outlive a pause of minutes at a breakpoint.
+   */
+  readonly mode: "run" | "debug";
+  /**
+   * Says why the instance can't work now, for the operator (`readyz`, `/api/tasks`); undefined when it can again.
+   * A source or sink calls it when a broker goes away and when it is back, and logs one line for each change.
+   */
+  waiting(reason: string | undefined): void;
+}
+
+/** Settings of a plan's part as data, for `graph` and `list`. Holds no secret. */
+export type Description = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** A source as part of a plan: data until it is opened. */
+export interface SourceSpec<T = unknown> {
+  readonly kind: string;
+  readonly description: Description;
+  /** Whether the input ends by itself. */
+  readonly finite: boolean;
+  /** Whether records carry a timestamp of their own; without one, windows in event time need a `timeBy`. */
+  readonly timestamps: boolean;
+  /** Whether records may be spread over several partitions. */
+  readonly partitioned: boolean;
+  open(context: OpenContext, options: SourceOptions): Promise<Source<T>>;
+}
+
+/** What the pipeline needs of its source. */
+export interface SourceOptions {
+  /**
+   * True when a step keeps state: no two instances may then share a partition's events (a JetStream consumer is owned
+   * alone, or refused).
+   */
+  readonly stateful: boolean;
+}
+
+/**
+ * An open source. `partitions` is called once. It yields each partition when it is assigned to this instance, and again
+ * after it was taken away and given back; it ends when `stop` aborts or when a finite input has no more partitions.
+ *
+ * Broker outages are waited out inside, with back-off. It throws NotReadyError when what it needs does not exist,
+ * InfrastructureError when it must be opened anew, and ConfigError when it can never work.
+ */
+export interface Source<T = unknown> extends AsyncDisposable {
+  /** @param stop aborts for a planned stop: every partition's `read` then ends after what it has already yielded */
+  partitions(stop: AbortSignal): AsyncIterable<Partition<T>>;
+  /** How many events wait in the broker, not yet read or committed, over the partitions of this instance; undefined if unknown. */
+  lag?(): number | undefined;
+}
+
+/**
+ * One ordered stream of events, worked on by one pipeline at a time. The runner calls `read` once, `commit` from time to
+ * time, and disposes of it last, when everything that `read` gave is written or given up: a source whose partition is to
+ * be handed over waits for that disposal, which also writes the last committed position.
+ */
+export interface Partition<T = unknown> extends AsyncDisposable {
+  /** Names it among the partitions of the task: `orders/3`. */
+  readonly name: string;
+  /** Aborts when the partition was lost: what is in flight is given up and nothing more is committed. */
+  readonly signal: AbortSignal;
+  /**
+   * Yields what the broker has ready (at most about 1,024 events or 1 MiB), never waiting to fill a batch, and an empty
+   * batch at least every second. Ends when a stop or a hand-over was asked for, and after the END_OF_INPUT watermark of a
+   * finite input. Nothing is read ahead beyond the source's limits while the consumer does not ask.
+   * A record that can't be decoded ends it with a DataError, after everything before it was yielded.
+   * @param from the first position wanted; undefined: the committed one, else where the task's `from` says
+   */
+  read(from: Position | undefined): AsyncIterable<Batch<T>>;
+  /**
+   * Everything before `position` is done. Cumulative, called often, written seldom (about once a second, and on disposal).
+   * Throws OwnershipLostError when the partition belongs to another by now.
+   */
+  commit(position: Position): Promise<void>;
+}
+
+/** A sink as part of a plan: data until it is opened. */
+export interface SinkSpec {
+  readonly kind: string;
+  readonly description: Description;
+  open(context: OpenContext): Promise<Sink>;
+}
+
+/**
+ * An open sink, shared by the partitions of one task instance.
+ *
+ * `write` settles when the system behind has confirmed all events durably as it can. Calls for one partition come in
+ * order, at most `maxInFlight` of them before the first has settled; the sink keeps that order. Calls for different
+ * partitions overlap. The events and their values must not be changed, and not be kept after `write` settled.
+ *
+ * Outages are waited out inside until `signal` aborts. An event that the system will never take (too large, a violated
+ * constraint) is a DataError that names it.
+ */
+export interface Sink extends AsyncDisposable {
+  /** Calls of one partition that may be under way together; 1 if not given. */
+  readonly maxInFlight?: number;
+  write(events: readonly Event[], signal: AbortSignal): Promise<void>;
+}
+
+/** What one partition's run of a pipeline counts. Plain numbers, raised in the loop and read at scrape time. */
+export interface Counters {
+  /** Events that the source gave. */
+  in: number;
+  /** Events that all sinks confirmed. */
+  out: number;
+  /** Events that a filter dropped. */
+  filtered: number;
+  /** Events that came after all their windows were closed. */
+  late: number;
+  /** Events that were refused with a data error. */
+  failed: number;
+  /** Extra attempts of `infer` and `mapAsync`. */
+  retried: number;
+  /** Calls of `infer` and `mapAsync`, and writes of sinks, under way now. */
+  inFlight: number;
+}
+
+/** What a step runs with; one per partition. */
+export interface RunContext {
+  readonly task: TaskIdentity;
+  /** The partition's name. */
+  readonly partition: string;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** Aborts when work in flight is to be given up: a deadline passed, the partition was lost, or another part failed. */
+  readonly signal: AbortSignal;
+  readonly counters: Counters;
+  /** The open sink of a spec that the plan names for this step, such as a window's late sink. */
+  sink(spec: SinkSpec): Sink;
+}
+
+/**
+ * One operation of a pipeline, over batches. It yields positions that are safe to go back to: what it still holds is not
+ * yet done. Where the input throws, it first yields what it still has in flight, then throws the same.
+ */
+export type Step<In, Out> = (input: AsyncIterable<Batch<In>>, run: RunContext) => AsyncIterable<Batch<Out>>;

@@ -1,0 +1,87 @@
+/**
+ * Every error class: one per decision that a caller can take. Imports only the vocabulary.
+ */
+import type { Origin, Position } from "./batch.ts";
+import { placeOf } from "./batch.ts";
+
+/** One thing wrong with the settings, a product or a task: where, and what to do. */
+export interface Fault {
+  /** The file, `FILE#PATH`, row, environment variable or flag that is at fault. */
+  readonly where: string;
+  /** What is wrong, and what would be right. */
+  readonly what: string;
+}
+
+/** The base of all errors that Millrace raises on purpose. Their message is for the user and needs no stack trace. */
+export class MillraceError extends Error {
+  override readonly name: string = "MillraceError";
+}
+
+/** The command line is wrong: exit code 2. */
+export class UsageError extends MillraceError {
+  override readonly name = "UsageError";
+}
+
+/** Settings, products or tasks are wrong: exit code 78. Lists every fault, not just the first. */
+export class ConfigError extends MillraceError {
+  override readonly name = "ConfigError";
+  readonly faults: readonly Fault[];
+
+  constructor(faults: readonly Fault[], options?: ErrorOptions) {
+    super(faults.map((fault) => `${fault.where}: ${fault.what}`).join("\n"), options);
+    this.faults = faults;
+  }
+}
+
+/** The plan of a pipeline can't work as it was built: a fault of the product or of its task's config, found before anything runs. */
+export class PlanError extends MillraceError {
+  override readonly name = "PlanError";
+}
+
+/** Where in the input a data error arose. */
+export interface EventPlace {
+  readonly origin: Origin;
+  readonly offset: Position;
+}
+
+/** This event will never pass: it can't be decoded, or a product's function threw on it. Trying again would not help. */
+export class DataError extends MillraceError {
+  override readonly name = "DataError";
+  /** The name of the step (or source, or sink) that refused the event. */
+  readonly step: string;
+  readonly place: EventPlace | undefined;
+
+  constructor(step: string, place: EventPlace | undefined, cause: unknown) {
+    const at = place === undefined ? "" : ` at ${placeOf(place.origin, place.offset)}`;
+    super(`step "${step}"${at}: ${messageOf(cause)}`, { cause });
+    this.step = step;
+    this.place = place;
+  }
+}
+
+/** Something that Millrace depends on is away or refuses: it may pass later, so it is waited for and tried again. */
+export class InfrastructureError extends MillraceError {
+  override readonly name: string = "InfrastructureError";
+}
+
+/** What a task needs does not exist yet (a topic, a stream, a table): the task stays `starting` and tries again. */
+export class NotReadyError extends InfrastructureError {
+  override readonly name = "NotReadyError";
+}
+
+/** A partition now belongs to another member: its work is given up, nothing more of it may be committed. */
+export class OwnershipLostError extends InfrastructureError {
+  override readonly name = "OwnershipLostError";
+}
+
+/** The reason of an abort that was asked for: finish what was read, commit, and end. Not an error. */
+export class PlannedStop extends MillraceError {
+  override readonly name = "PlannedStop";
+}
+
+/** The message of whatever was thrown, without a stack trace. */
+export function messageOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.message === "") return thrown.errors.map(messageOf).join("; ");
+  if (thrown instanceof Error) return thrown.message === "" ? thrown.name : thrown.message;
+  return String(thrown);
+}

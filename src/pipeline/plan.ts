@@ -1,0 +1,36 @@
+import type { Batch } from "../batch.ts";
+import type { Description, RunContext, SinkSpec, SourceSpec, Step } from "../contracts.ts";
+
+/** A pipeline as data: it can be listed, drawn and checked before anything runs. */
+export interface Plan {
+  readonly source: SourceSpec;
+  readonly steps: readonly PlannedStep[];
+  /** Every event that leaves the last step goes to each of them. */
+  readonly sinks: readonly SinkSpec[];
+}
+
+/** One step of a plan. */
+export interface PlannedStep {
+  /** Unique in the plan: the method's name (`map`, `map-2`) unless one was given. */
+  readonly name: string;
+  /** The builder's method: `map`, `window`, `infer`, `via` … */
+  readonly kind: string;
+  readonly description: Description;
+  /** Whether it keeps something of earlier events, so that it needs all events of a key and a place to start again. */
+  readonly stateful: boolean;
+  /** A sink beside the main ones, such as a window's late sink. */
+  readonly side: SinkSpec | undefined;
+  readonly work: Work;
+}
+
+/**
+ * How a step works: `transform` for one that is synchronous and needs no timer (neighbours run in one loop), `step` for
+ * one that awaits or keeps time. Both are made once for each partition.
+ */
+export type Work =
+  | { readonly type: "transform"; readonly make: (run: RunContext) => Transform }
+  // The builder forgets the types of values here; what it hands out is typed end to end.
+  | { readonly type: "step"; readonly step: Step<unknown, unknown> };
+
+/** A synchronous operation over a batch. It may change the batch's events and reuse their array. Throws Truncated on a data error. */
+export type Transform = (batch: Batch) => Batch;

@@ -3,16 +3,45 @@
  */
 import { createRequire } from "node:module";
 
-import { Kafka, logLevel } from "kafkajs";
+import kafkajs, { type Kafka } from "kafkajs";
 
 import type { KafkaConnection } from "../connections.ts";
 import type { Logger } from "../contracts.ts";
 import { type ClientSettings, kafkajsOptions } from "./client-options.ts";
+import { CODECS, compress, decompress, MAX_INFLATED } from "./codecs.ts";
+
+// Node finds no names in its CommonJS.
+const { CompressionCodecs, CompressionTypes, logLevel } = kafkajs;
 
 /** A kafkajs client, from which consumers, producers and admins are made. Connects to nothing by itself. */
 export function createKafkajs(connection: KafkaConnection, settings: ClientSettings, logger: Logger): Kafka {
+  capKafkajsCodecs();
   restRequestQueues();
-  return new Kafka({ ...kafkajsOptions(connection, settings, logger), logLevel: logLevel.WARN });
+  return new kafkajs.Kafka({ ...kafkajsOptions(connection, settings, logger), logLevel: logLevel.WARN });
+}
+
+/** kafkajs's numbers for the codecs. */
+export const KAFKAJS_COMPRESSION = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD,
+} as const;
+
+/** What kafkajs hands to a codec that compresses. */
+interface Encoder {
+  readonly buffer: Buffer;
+}
+
+/** Gives kafkajs, which has only gzip and that without a limit, codecs that inflate under one. They are for the whole process. */
+export function capKafkajsCodecs(limit: number = MAX_INFLATED): void {
+  for (const codec of CODECS) {
+    CompressionCodecs[KAFKAJS_COMPRESSION[codec]] = () => ({
+      compress: (encoder: Encoder) => compress(codec, encoder.buffer),
+      decompress: (data: Buffer) => Promise.try(decompress, codec, data, limit),
+    });
+  }
 }
 
 interface RequestQueue {

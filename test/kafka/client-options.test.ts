@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { logLevel } from "kafkajs";
+import kafkajs from "kafkajs";
 
 import type { KafkaConnection } from "../../src/connections.ts";
 import type { Logger } from "../../src/contracts.ts";
@@ -77,7 +77,7 @@ test("what kafkajs logs comes as debug lines without payload, stack or password"
     timestamp: "",
     logger: "kafkajs",
   };
-  options.logCreator?.(logLevel.WARN)({ namespace: "Connection", level: logLevel.ERROR, label: "ERROR", log });
+  options.logCreator?.(kafkajs.logLevel.WARN)({ namespace: "Connection", level: kafkajs.logLevel.ERROR, label: "ERROR", log });
   assert.deepEqual(lines, [[{ client: "kafkajs Connection", broker: "one:9092" }, "SASL with *** failed"]]);
 });
 

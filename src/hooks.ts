@@ -1,6 +1,6 @@
 /**
- * Lets products import `millrace` and `millrace/testing` from the Millrace that runs, wherever their folder is.
- * For its effect: import it before any product.
+ * Lets products import `millrace` and `millrace/testing` from the Millrace that runs, wherever their folder is, and be
+ * TypeScript without a package.json that says `"type": "module"`. For its effect: import it before any product.
  */
 import { registerHooks } from "node:module";
 
@@ -13,6 +13,14 @@ const doors: Readonly<Record<string, string>> = {
 registerHooks({
   resolve(specifier, context, nextResolve) {
     const url = Object.hasOwn(doors, specifier) ? doors[specifier] : undefined;
-    return url === undefined ? nextResolve(specifier, context) : { url, shortCircuit: true };
+    if (url !== undefined) return { url, shortCircuit: true };
+    const resolved = nextResolve(specifier, context);
+    // Without a `type` in the nearest package.json Node would try CommonJS first and print a warning.
+    const undecided = resolved.format === undefined || resolved.format === null;
+    return undecided && isTypeScript(resolved.url) ? { ...resolved, format: "module-typescript" } : resolved;
   },
 });
+
+function isTypeScript(url: string): boolean {
+  return url.startsWith("file:") && /\.ts(?:[?#]|$)/.test(url);
+}

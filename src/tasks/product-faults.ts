@@ -1,0 +1,43 @@
+import { fileURLToPath } from "node:url";
+
+import type { Fault } from "../errors.ts";
+import { messageOf } from "../errors.ts";
+
+/**
+ * Where in a product an error arose, and what it is: the file and line of a syntax error, or of the first stack frame
+ * within the product's folder.
+ * @param file named when the error does not tell where it arose; by default the folder
+ */
+export function faultOf(thrown: unknown, file: string | undefined, folder: string): Fault {
+  const stack = thrown instanceof Error ? (thrown.stack ?? "") : "";
+  const where = syntaxErrorPlace(thrown, stack) ?? framePlace(stack, folder) ?? file ?? folder;
+  return { where, what: describe(thrown) };
+}
+
+function describe(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return `threw ${typeof thrown === "string" ? JSON.stringify(thrown) : String(thrown)}`;
+  if (thrown instanceof SyntaxError) return `syntax error: ${messageOf(thrown)}`;
+  const code: unknown = Reflect.get(thrown, "code");
+  if (code === "ERR_MODULE_NOT_FOUND")
+    return messageOf(thrown).replace(/\.?$/, "; is it installed, and does a relative import end in .ts?");
+  return thrown.name === "Error" ? messageOf(thrown) : `${thrown.name}: ${messageOf(thrown)}`;
+}
+
+/** Node puts `FILE:LINE` above the message of a SyntaxError that came from parsing or linking a module. */
+function syntaxErrorPlace(thrown: unknown, stack: string): string | undefined {
+  if (!(thrown instanceof SyntaxError)) return undefined;
+  const match = /^((?:file:\/\/)?\/.+):(\d+)$/m.exec(stack.slice(0, stack.indexOf("\n")));
+  return match?.[1] === undefined ? undefined : `${path(match[1])}:${match[2]}`;
+}
+
+function framePlace(stack: string, folder: string): string | undefined {
+  for (const [, file = "", line] of stack.matchAll(/^ {4}at .*?((?:file:\/\/)?\/[^\s()]+?):(\d+):\d+\)?$/gm)) {
+    const place = path(file);
+    if (place.startsWith(`${folder}/`)) return `${place}:${line}`;
+  }
+  return undefined;
+}
+
+function path(file: string): string {
+  return file.startsWith("file:") ? fileURLToPath(file) : file;
+}

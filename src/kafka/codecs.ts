@@ -10,10 +10,15 @@ import { compressionsAlgorithms } from "@platformatic/kafka";
 import { MillraceError, messageOf } from "../errors.ts";
 import { lz4Length, snappyLength } from "./inflated-length.ts";
 
-/** The codecs of record batches, by the names that Kafka gives them. */
+/** The codecs of record batches, by the names that Kafka gives them and in the order of the numbers that they have in a batch, from 1. */
 export const CODECS = ["gzip", "snappy", "lz4", "zstd"] as const;
 
 export type Codec = (typeof CODECS)[number];
+
+/** The codec that the attributes of a batch name; undefined when its records are not compressed, or with a codec that Kafka has not. */
+export function codecOf(attributes: number): Codec | undefined {
+  return CODECS[(attributes & 0b111) - 1];
+}
 
 /** Bytes that one record batch may have after decompression: 64 MiB. */
 export const MAX_INFLATED = 64 * 1024 * 1024;

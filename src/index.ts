@@ -1,0 +1,24 @@
+/**
+ * `millrace`: the only door for products.
+ */
+export { z } from "zod";
+
+export type { Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
+export { END_OF_INPUT, NO_WATERMARK } from "./batch.ts";
+export type { Clock } from "./clock.ts";
+export type { Logger, OpenContext, Partition, RunContext, Sink, SinkSpec, Source, SourceSpec, Step, TaskIdentity } from "./contracts.ts";
+export type { Duration } from "./duration.ts";
+export { DataError, InfrastructureError, MillraceError, NotReadyError, PlanError } from "./errors.ts";
+export type { Awaitable, BatchOptions, Stream, TimeOptions, WindowResult, WindowValue, WindowValues } from "./pipeline/builder.ts";
+export { from } from "./pipeline/builder.ts";
+export type { CallContext, CallOptions } from "./pipeline/call.ts";
+export type { InferOptions } from "./pipeline/infer.ts";
+export type { Plan } from "./pipeline/plan.ts";
+export { count } from "./pipeline/windows/count.ts";
+export type { Fold } from "./pipeline/windows/fold.ts";
+export { max, mean, min, sum } from "./pipeline/windows/fold.ts";
+export type { WindowSpec } from "./pipeline/windows/spec.ts";
+export { countOrTime, session, sliding, tumbling } from "./pipeline/windows/spec.ts";
+export type { WindowOptions } from "./pipeline/windows/window-options.ts";
+export type { PipelineContext, Product, TaskInput } from "./product.ts";
+export { defineProduct } from "./product.ts";

@@ -1,0 +1,290 @@
+import type { Event } from "../batch.ts";
+import type { SinkSpec, SourceSpec, Step } from "../contracts.ts";
+import type { Duration } from "../duration.ts";
+import { milliseconds, positiveMilliseconds } from "../duration.ts";
+import { PlanError } from "../errors.ts";
+import { batchStep } from "./batch-step.ts";
+import type { CallContext, CallFunction, CallOptions } from "./call.ts";
+import { callPolicy } from "./call.ts";
+import type { InferOptions } from "./infer.ts";
+import { inferStep, rowsPerCall } from "./infer.ts";
+import { mapAsyncStep } from "./map-async.ts";
+import type { Plan, PlannedStep, Work } from "./plan.ts";
+import { timeByStep, timeByTransform } from "./time-by.ts";
+import type { EventFunction } from "./transforms.ts";
+import { filterTransform, flatMapTransform, keyByTransform, mapTransform, tapTransform } from "./transforms.ts";
+import type { Fold, FoldedValues, NamedFolds } from "./windows/fold.ts";
+import type { WindowSpec } from "./windows/spec.ts";
+import type { WindowOptions } from "./windows/window-options.ts";
+import { describeWindow, windowPlan } from "./windows/window-options.ts";
+import { windowStep } from "./windows/window-step.ts";
+
+/** Options of every step. */
+export interface StepOptions {
+  /** Names the step in the plan, in errors and metrics; default the method's name, with a number where that is taken. */
+  readonly name?: string;
+}
+
+/** Options of `keyBy`. */
+export interface KeyOptions extends StepOptions {
+  /** True says that the source's records are partitioned by this key already, so that all events of a key meet. */
+  readonly colocated?: boolean;
+}
+
+/** Options of `timeBy`. */
+export interface TimeOptions extends StepOptions {
+  /** How far behind the highest time seen an event may be without being late; default "0s". */
+  readonly outOfOrderness?: Duration;
+  /** When no event came for that long, the watermark goes on with the wall clock; default off. The one place where a result depends on it. */
+  readonly idleAfter?: Duration;
+}
+
+/** Options of `batch`; at least one of `size` and `time`. */
+export interface BatchOptions<T> extends StepOptions {
+  readonly size?: number;
+  /** From the batch's own first event on, by the clock. */
+  readonly time?: Duration;
+  /** Batches for each key of this function; default one batch over all. */
+  readonly key?: EventFunction<T, string | number | undefined>;
+}
+
+/** Options of `via`. */
+export interface ViaOptions {
+  /** Whether the step keeps something of earlier events; then instances can't share a partition. */
+  readonly stateful?: boolean;
+}
+
+/** A window's result with the values themselves. Times in milliseconds since the epoch; the window is [start, end). */
+export interface WindowValues<T> {
+  readonly key: string | undefined;
+  readonly start: number;
+  readonly end: number;
+  readonly count: number;
+  readonly values: readonly T[];
+}
+
+/** A window's result with what its `fold` made of the values. */
+export interface WindowValue<R> {
+  readonly key: string | undefined;
+  readonly start: number;
+  readonly end: number;
+  readonly count: number;
+  readonly value: R;
+}
+
+/** The result that goes with what was given as `fold`: nothing, an aggregate (with the result R), or several by name (F). */
+export type WindowResult<T, R, F> = [F] extends [never]
+  ? WindowValues<T>
+  : string extends keyof F
+    ? WindowValue<R>
+    : WindowValue<FoldedValues<F>>;
+
+/** What an asynchronous function gives back: the thing or a promise of it. */
+export type Awaitable<T> = T | PromiseLike<T>;
+
+/** Begins a pipeline at a source. */
+export function from<T>(source: SourceSpec<T>): Stream<T> {
+  return new Stream<T>(source, []);
+}
+
+/**
+ * A pipeline in the making. Each method gives a new one with a step more; nothing runs. Functions of `map`, `filter`,
+ * `flatMap`, `tap`, `keyBy` and `timeBy` are synchronous and called once for each event, in order; an exception is a data
+ * error of its event.
+ */
+export class Stream<T> {
+  readonly #source: SourceSpec;
+  readonly #steps: readonly PlannedStep[];
+
+  constructor(source: SourceSpec, steps: readonly PlannedStep[]) {
+    this.#source = source;
+    this.#steps = steps;
+  }
+
+  /** Replaces each value. */
+  map<U>(fn: EventFunction<T, U>, options: StepOptions = {}): Stream<U> {
+    const name = this.#name("map", options.name);
+    const each = fn as EventFunction<unknown, unknown>;
+    return this.#with({ name, kind: "map", work: { type: "transform", make: () => mapTransform(name, each) } });
+  }
+
+  /** Keeps the events for which the function is truthy. */
+  filter<U extends T>(fn: (value: T, event: Readonly<Event<T>>) => value is U, options?: StepOptions): Stream<U>;
+  filter(fn: EventFunction<T, unknown>, options?: StepOptions): Stream<T>;
+  filter(fn: EventFunction<T, unknown>, options: StepOptions = {}): Stream<T> {
+    const name = this.#name("filter", options.name);
+    const each = fn as EventFunction<unknown, unknown>;
+    return this.#with({ name, kind: "filter", work: { type: "transform", make: (run) => filterTransform(name, each, run) } });
+  }
+
+  /** Replaces each event by any number of events, with its key, time and headers. */
+  flatMap<U>(fn: EventFunction<T, Iterable<U>>, options: StepOptions = {}): Stream<U> {
+    const name = this.#name("flatMap", options.name);
+    const each = fn as EventFunction<unknown, Iterable<unknown>>;
+    return this.#with({ name, kind: "flatMap", work: { type: "transform", make: (run) => flatMapTransform(name, each, run) } });
+  }
+
+  /** Looks at each event and passes it on. */
+  tap(fn: EventFunction<T, unknown>, options: StepOptions = {}): Stream<T> {
+    const name = this.#name("tap", options.name);
+    const each = fn as EventFunction<unknown, unknown>;
+    return this.#with({ name, kind: "tap", work: { type: "transform", make: () => tapTransform(name, each) } });
+  }
+
+  /** Sets the key; not the partition that the event is worked on in. Keys that must meet must come from one partition. */
+  keyBy(fn: EventFunction<T, string | number | undefined>, options: KeyOptions = {}): Stream<T> {
+    const name = this.#name("keyBy", options.name);
+    const each = fn as EventFunction<unknown, unknown>;
+    return this.#with({
+      name,
+      kind: "keyBy",
+      description: { colocated: options.colocated },
+      work: { type: "transform", make: () => keyByTransform(name, each) },
+    });
+  }
+
+  /** Sets the event time (a Date or milliseconds since the epoch), and with it the watermark. */
+  timeBy(fn: EventFunction<T, Date | number>, options: TimeOptions = {}): Stream<T> {
+    const name = this.#name("timeBy", options.name);
+    return this.#with(plannedTime(name, fn as EventFunction<unknown, unknown>, options));
+  }
+
+  /** An asynchronous function per event, at most `maxInFlight` at a time, results in input order. */
+  mapAsync<U>(fn: (value: T) => Awaitable<U>, options?: CallOptions & Plain): Stream<U>;
+  mapAsync<U>(fn: (value: T, context: CallContext) => Awaitable<U>, options: CallOptions & WithContext): Stream<U>;
+  mapAsync<U>(fn: (event: Event<T>) => Awaitable<Event<U>>, options: CallOptions & WithEvent): Stream<U>;
+  mapAsync<U>(fn: (event: Event<T>, context: CallContext) => Awaitable<Event<U>>, options: CallOptions & WithBoth): Stream<U>;
+  mapAsync<U>(fn: never, options: CallOptions = {}): Stream<U> {
+    const name = this.#name("mapAsync", options.name);
+    const policy = callPolicy(name, options);
+    const step = mapAsyncStep(policy, fn as CallFunction<unknown, unknown>);
+    return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } });
+  }
+
+  /** A model over arrays of inputs: neighbouring events go in one call, at most `maxInFlight` calls at a time, results in input order. */
+  infer<U>(model: (inputs: readonly T[]) => Awaitable<Rows<U>>, options?: InferOptions & Plain): Stream<U>;
+  infer<U>(model: (inputs: readonly T[], context: CallContext) => Awaitable<Rows<U>>, options: InferOptions & WithContext): Stream<U>;
+  infer<U>(model: (events: readonly Event<T>[]) => Awaitable<readonly Event<U>[]>, options: InferOptions & WithEvent): Stream<U>;
+  infer<U>(
+    model: (events: readonly Event<T>[], context: CallContext) => Awaitable<readonly Event<U>[]>,
+    options: InferOptions & WithBoth,
+  ): Stream<U>;
+  infer<U>(model: never, options: InferOptions = {}): Stream<U> {
+    const name = this.#name("infer", options.name);
+    const policy = callPolicy(name, options);
+    const step = inferStep(policy, rowsPerCall(name, options), model as CallFunction<readonly unknown[], readonly unknown[]>);
+    return this.#with({ name, kind: "infer", description: describeCalls(options), work: { type: "step", step } });
+  }
+
+  /** Joins values into arrays: when `size` are there, or `time` after the first of them came, or at the end of a finite input. */
+  batch(options: BatchOptions<T>): Stream<readonly T[]> {
+    const name = this.#name("batch", options.name);
+    const { size, time } = options;
+    if (size === undefined && time === undefined) throw new PlanError(`step "${name}": give size, time, or both`);
+    if (size !== undefined && (!Number.isInteger(size) || size < 1)) {
+      throw new PlanError(`step "${name}": size must be a whole number, 1 or more (got ${size})`);
+    }
+    const step = batchStep({
+      name,
+      size: size ?? Number.POSITIVE_INFINITY,
+      time: time === undefined ? undefined : positiveMilliseconds(time, `step "${name}": time`),
+      key: options.key as EventFunction<unknown, unknown> | undefined,
+    });
+    const description = { size, time, per: options.key === undefined ? "all" : "key" };
+    return this.#with({ name, kind: "batch", description, stateful: true, work: { type: "step", step } });
+  }
+
+  /** Windows: one result for each, when the watermark reaches its end and `lateness`. */
+  window<A = never, R = A, F extends NamedFolds<T> = never>(
+    spec: WindowSpec,
+    options: WindowOptions & { readonly fold?: Fold<T, A, R> | F } = {},
+  ): Stream<WindowResult<T, R, F>> {
+    const name = this.#name("window", options.name);
+    const plan = windowPlan(name, spec, options);
+    const description = describeWindow(spec, options);
+    const work: Work = { type: "step", step: windowStep(plan) };
+    return this.#with({ name, kind: "window", description, stateful: true, side: options.late, work });
+  }
+
+  /** A step of one's own. It must keep to the contract of `Step`, above all about positions. */
+  via<U>(name: string, step: Step<T, U>, options: ViaOptions = {}): Stream<U> {
+    const work: Work = { type: "step", step: step as Step<unknown, unknown> };
+    return this.#with({ name: this.#name("via", name), kind: "via", stateful: options.stateful === true, work });
+  }
+
+  /** Ends the pipeline: every event goes to each of the sinks, and is done when all have confirmed it. */
+  to(sinks: SinkSpec | readonly SinkSpec[]): Plan {
+    const all = Array.isArray(sinks) ? (sinks as readonly SinkSpec[]) : [sinks as SinkSpec];
+    if (all.length === 0) throw new PlanError("to: give at least one sink");
+    return { source: this.#source, steps: this.#withEventTime(), sinks: all };
+  }
+
+  /** Windows in event time go by the records' own timestamps where no `timeBy` says otherwise. */
+  #withEventTime(): readonly PlannedStep[] {
+    const needing = this.#steps.findIndex((step) => step.description["time"] === "event" && step.kind === "window");
+    const timed = this.#steps.findIndex((step) => step.kind === "timeBy" || step.kind === "via");
+    if (needing === -1 || (timed !== -1 && timed < needing)) return this.#steps;
+    if (!this.#source.timestamps) {
+      throw new PlanError(
+        `step "${(this.#steps[needing] as PlannedStep).name}": needs event times, and records of a ${this.#source.kind} source have none; put a timeBy before it`,
+      );
+    }
+    const implicit = { ...BARE, ...plannedTime(this.#name("record-time", undefined), (_value, event) => event.time, {}) };
+    return [implicit, ...this.#steps];
+  }
+
+  #with<U>(step: Pick<PlannedStep, "name" | "kind" | "work"> & Partial<PlannedStep>): Stream<U> {
+    return new Stream<U>(this.#source, [...this.#steps, { ...BARE, ...step }]);
+  }
+
+  /** @throws PlanError when a given name is taken or no name */
+  #name(method: string, given: string | undefined): string {
+    const taken = (name: string) => this.#steps.some((step) => step.name === name);
+    if (given !== undefined) {
+      if (!/^[\w.:-]+$/.test(given)) throw new PlanError(`a step can't be named ${JSON.stringify(given)}: use letters, digits and . : _ -`);
+      if (taken(given)) throw new PlanError(`two steps are named "${given}"; names in a plan are unique`);
+      return given;
+    }
+    let name = method;
+    for (let number = 2; taken(name); number++) name = `${method}-${number}`;
+    return name;
+  }
+}
+
+interface Plain {
+  readonly passContext?: false;
+  readonly fullEvent?: false;
+}
+interface WithContext {
+  readonly passContext: true;
+  readonly fullEvent?: false;
+}
+interface WithEvent {
+  readonly passContext?: false;
+  readonly fullEvent: true;
+}
+interface WithBoth {
+  readonly passContext: true;
+  readonly fullEvent: true;
+}
+
+/** One result for each input, in order: an array, or a typed array of numbers. */
+export type Rows<U> = ArrayLike<U>;
+
+const BARE = { description: {}, stateful: false, side: undefined };
+
+function plannedTime(name: string, fn: EventFunction<unknown, unknown>, options: TimeOptions): PlannedStep {
+  const outOfOrderness = milliseconds(options.outOfOrderness ?? 0, `step "${name}": outOfOrderness`);
+  const idleAfter = options.idleAfter === undefined ? undefined : positiveMilliseconds(options.idleAfter, `step "${name}": idleAfter`);
+  const work: Work =
+    idleAfter === undefined
+      ? { type: "transform", make: () => timeByTransform(name, fn, outOfOrderness) }
+      : { type: "step", step: timeByStep(name, fn, outOfOrderness, idleAfter) };
+  const description = { outOfOrderness: options.outOfOrderness ?? "0s", idleAfter: options.idleAfter };
+  return { ...BARE, name, kind: "timeBy", description, work };
+}
+
+function describeCalls(options: CallOptions): PlannedStep["description"] {
+  const { maxInFlight = 8, retries = 0, timeout } = options;
+  return { maxInFlight, retries, timeout };
+}

@@ -1,0 +1,127 @@
+import type { Counters, OpenContext, Partition, Sink, SinkSpec, Source, SourceOptions, SourceSpec } from "../contracts.ts";
+import { PlannedStop } from "../errors.ts";
+import { LatencyHistogram } from "./latency.ts";
+import { runPartition } from "./partition-run.ts";
+import type { Plan } from "./plan.ts";
+
+/** How a run ended without an error: the input had its end, or a stop was asked for and everything read is done. */
+export type InstanceEnd = "finished" | "stopped";
+
+/** Options of `createInstance`. */
+export interface InstanceOptions {
+  /** Called before each batch is worked on, so that whoever watches knows whose code runs. */
+  readonly executing?: () => void;
+  /** Opens a source in the place of the plan's. */
+  readonly openSource?: (spec: SourceSpec, context: OpenContext, options: SourceOptions) => Promise<Source>;
+  /** Opens a sink in the place of one of the plan's; called for each, also for late sinks. */
+  readonly openSink?: (spec: SinkSpec, context: OpenContext) => Promise<Sink>;
+}
+
+/** Makes an instance of a task: its pipeline over each partition that its source is given. Nothing is opened before `run`. */
+export function createInstance(plan: Plan, context: OpenContext, options: InstanceOptions = {}): Instance {
+  return new Instance(plan, context, options);
+}
+
+/** One instance of a task. */
+export class Instance {
+  readonly #plan: Plan;
+  readonly #context: OpenContext;
+  readonly #options: InstanceOptions;
+  #source: Source | undefined;
+  /** Over all partitions; they only rise, but for `inFlight`. */
+  readonly counters: Counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, retried: 0, inFlight: 0 };
+  readonly latency = new LatencyHistogram();
+
+  constructor(plan: Plan, context: OpenContext, options: InstanceOptions) {
+    this.#plan = plan;
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /** How many events wait unread, as far as the source knows. */
+  lag(): number | undefined {
+    return this.#source?.lag?.();
+  }
+
+  /**
+   * Opens source and sinks, works until the input ends or `stop` aborts, and closes them. To be called once.
+   *
+   * After `stop` what was read is finished and committed; when the context's signal aborts, it is given up. Throws what
+   * ended the work, after the other partitions have finished what they had read: a DataError, an InfrastructureError
+   * (open a new instance later), or whatever a product's own step threw.
+   */
+  async run(stop: AbortSignal): Promise<InstanceEnd> {
+    const { signal } = this.#context;
+    signal.throwIfAborted();
+    if (stop.aborted) return "stopped";
+    await using resources = new AsyncDisposableStack();
+    const sinks = new Map<SinkSpec, Sink>();
+    const { openSource = openOwnSource, openSink = openOwnSink } = this.#options;
+    for (const spec of sinkSpecs(this.#plan)) sinks.set(spec, resources.use(await openSink(spec, this.#context)));
+    const stateful = this.#plan.steps.some((step) => step.stateful);
+    const source = resources.use(await openSource(this.#plan.source, this.#context, { stateful }));
+    this.#source = source;
+    await this.#runPartitions(source, sinks, stop);
+    signal.throwIfAborted();
+    return stop.aborted ? "stopped" : "finished";
+  }
+
+  async #runPartitions(source: Source, sinks: ReadonlyMap<SinkSpec, Sink>, stop: AbortSignal): Promise<void> {
+    const failure = new FirstFailure();
+    const stopAll = AbortSignal.any([stop, failure.signal, this.#context.signal]);
+    const running = new Set<Promise<void>>();
+    try {
+      for await (const partition of source.partitions(stopAll)) {
+        const run = this.#runOne(partition, sinks, failure).finally(() => running.delete(run));
+        running.add(run);
+      }
+    } catch (error) {
+      failure.add(error);
+    }
+    await Promise.all(running);
+    failure.throwIfAny();
+  }
+
+  async #runOne(partition: Partition, sinks: ReadonlyMap<SinkSpec, Sink>, failure: FirstFailure): Promise<void> {
+    try {
+      await runPartition(partition, {
+        plan: this.#plan,
+        context: this.#context,
+        sinks,
+        counters: this.counters,
+        latency: this.latency,
+        executing: this.#options.executing ?? (() => undefined),
+        abandon: this.#context.signal,
+      });
+    } catch (error) {
+      failure.add(error);
+    }
+  }
+}
+
+const openOwnSource: NonNullable<InstanceOptions["openSource"]> = (spec, context, options) => spec.open(context, options);
+const openOwnSink: NonNullable<InstanceOptions["openSink"]> = (spec, context) => spec.open(context);
+
+function sinkSpecs(plan: Plan): Set<SinkSpec> {
+  const sides = plan.steps.map((step) => step.side).filter((side) => side !== undefined);
+  return new Set([...plan.sinks, ...sides]);
+}
+
+/** Keeps the first error and asks the others to stop in an orderly way. */
+class FirstFailure {
+  readonly #controller = new AbortController();
+  #error: { readonly thrown: unknown } | undefined;
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  add(thrown: unknown): void {
+    this.#error ??= { thrown };
+    this.#controller.abort(new PlannedStop("another partition of the task failed"));
+  }
+
+  throwIfAny(): void {
+    if (this.#error !== undefined) throw this.#error.thrown;
+  }
+}

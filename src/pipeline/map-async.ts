@@ -1,0 +1,28 @@
+import type { Event } from "../batch.ts";
+import type { RunContext, Step } from "../contracts.ts";
+import type { CallFunction, CallPolicy } from "./call.ts";
+import { callWithPolicy } from "./call.ts";
+import { orderedCalls } from "./ordered-calls.ts";
+
+/** An asynchronous function per event, several at a time, results in input order. */
+export function mapAsyncStep(policy: CallPolicy, fn: CallFunction<unknown, unknown>): Step<unknown, unknown> {
+  return (input, run) =>
+    orderedCalls(input, run, { step: policy.step, size: 1, limit: policy.maxInFlight }, (events) => callOne(policy, fn, events, run));
+}
+
+async function callOne(policy: CallPolicy, fn: CallFunction<unknown, unknown>, events: Event[], run: RunContext): Promise<void> {
+  const event = events[0] as Event;
+  if (policy.argument === "value") {
+    event.value = await callWithPolicy(policy, fn, event.value, run);
+    return;
+  }
+  events[0] = asEvent(await callWithPolicy(policy, fn, event, run));
+}
+
+/** @throws TypeError when a function that was to return an event returned something else */
+export function asEvent(returned: unknown): Event {
+  if (typeof returned === "object" && returned !== null && "value" in returned && "offset" in returned && "origin" in returned) {
+    return returned as Event;
+  }
+  throw new TypeError("with fullEvent the function must return the event that it got, or a copy of it with another value");
+}

@@ -1,0 +1,106 @@
+import type { Batch, Event, Position } from "../batch.ts";
+import type { Counters, OpenContext, Partition, RunContext, Sink, SinkSpec } from "../contracts.ts";
+import { DataError, OwnershipLostError } from "../errors.ts";
+import { ahead } from "./ahead.ts";
+import { chainSteps } from "./chain.ts";
+import type { LatencyHistogram } from "./latency.ts";
+import { LatencyMeter } from "./latency.ts";
+import type { Plan } from "./plan.ts";
+
+/** What the partitions of an instance have in common. */
+export interface PartitionRunOptions {
+  readonly plan: Plan;
+  readonly context: OpenContext;
+  readonly sinks: ReadonlyMap<SinkSpec, Sink>;
+  readonly counters: Counters;
+  readonly latency: LatencyHistogram;
+  /** Called before each batch is worked on, so that whoever watches knows whose code runs. */
+  readonly executing: () => void;
+  /** Aborts when work in flight is to be given up. */
+  readonly abandon: AbortSignal;
+}
+
+/**
+ * Runs the pipeline over one partition until its input ends, and disposes of the partition. A partition that was lost ends
+ * without an error: its events belong to another by then.
+ */
+export async function runPartition(partition: Partition, options: PartitionRunOptions): Promise<void> {
+  const { context, counters } = options;
+  const signal = AbortSignal.any([options.abandon, partition.signal]);
+  const run: RunContext = {
+    task: context.task,
+    partition: partition.name,
+    logger: context.logger.child({ partition: partition.name }),
+    clock: context.clock,
+    signal,
+    counters,
+    sink: (spec) => openSink(options.sinks, spec),
+  };
+  try {
+    await using _released = partition;
+    await pump(partition, run, options);
+  } catch (error) {
+    if (partition.signal.aborted || error instanceof OwnershipLostError) return;
+    if (error instanceof DataError) counters.failed += 1;
+    throw error;
+  }
+}
+
+/** What is left to do for a batch that has passed all steps. */
+interface Written {
+  readonly position: Position;
+}
+
+async function pump(partition: Partition, run: RunContext, options: PartitionRunOptions): Promise<void> {
+  const { plan, context } = options;
+  const meter = new LatencyMeter(options.latency);
+  const sinks = plan.sinks.map((spec) => openSink(options.sinks, spec));
+  const inFlight = Math.min(...sinks.map((sink) => sink.maxInFlight ?? 1));
+  const output = chainSteps(plan.steps, counted(partition.read(undefined), options, meter), run);
+  const write = (batch: Batch): Written | Promise<Written> => {
+    if (batch.events.length === 0) return batch;
+    return writeAll(sinks, batch, run);
+  };
+  for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
+    const { position } = done[done.length - 1] as Written;
+    meter.done(position, context.clock.now());
+    await partition.commit(position);
+  }
+  run.signal.throwIfAborted();
+}
+
+async function* counted(input: AsyncIterable<Batch>, options: PartitionRunOptions, meter: LatencyMeter): AsyncGenerator<Batch> {
+  const { counters, context, executing } = options;
+  for await (const batch of input) {
+    const { length } = batch.events;
+    if (length > 0) {
+      executing();
+      counters.in += length;
+      meter.read(batch.position, length, context.clock.now());
+    }
+    yield batch;
+  }
+}
+
+async function* oneByOne(input: AsyncIterable<Batch>): AsyncGenerator<readonly Batch[]> {
+  for await (const batch of input) yield [batch];
+}
+
+async function writeAll(sinks: readonly Sink[], batch: Batch, run: RunContext): Promise<Written> {
+  const events: readonly Event[] = batch.events;
+  run.counters.inFlight += 1;
+  try {
+    if (sinks.length === 1) await (sinks[0] as Sink).write(events, run.signal);
+    else await Promise.all(sinks.map((sink) => sink.write(events, run.signal)));
+  } finally {
+    run.counters.inFlight -= 1;
+  }
+  run.counters.out += events.length;
+  return batch;
+}
+
+function openSink(sinks: ReadonlyMap<SinkSpec, Sink>, spec: SinkSpec): Sink {
+  const sink = sinks.get(spec);
+  if (sink === undefined) throw new Error(`the plan does not name the ${spec.kind} sink that a step writes to`);
+  return sink;
+}

@@ -1,0 +1,133 @@
+import type { Batch, Event } from "../batch.ts";
+import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
+import type { Clock } from "../clock.ts";
+import type { Step } from "../contracts.ts";
+import type { Transform } from "./plan.ts";
+import type { EventFunction } from "./transforms.ts";
+import { truncate, Truncated } from "./truncated.ts";
+import { TICK, withTimer } from "./with-timer.ts";
+
+/** How often the watermark of an idle partition goes on, in milliseconds. */
+const IDLE_STEP = 1000;
+
+/**
+ * Sets event times and the watermark: the highest event time seen in the partition less `outOfOrderness`, event by event
+ * (the bounded out-of-orderness watermark of Flink, without its extra millisecond: an event is late when its time is
+ * smaller than the watermark).
+ */
+class EventTime {
+  readonly #name: string;
+  readonly #timeOf: EventFunction<unknown, unknown>;
+  readonly #outOfOrderness: number;
+  watermark = NO_WATERMARK;
+
+  constructor(name: string, timeOf: EventFunction<unknown, unknown>, outOfOrderness: number) {
+    this.#name = name;
+    this.#timeOf = timeOf;
+    this.#outOfOrderness = outOfOrderness;
+  }
+
+  apply(batch: Batch): Batch {
+    const { events } = batch;
+    let { watermark } = this;
+    let index = 0;
+    try {
+      for (; index < events.length; index++) {
+        const event = events[index] as Event;
+        const time = timeOf(this.#timeOf(event.value, event));
+        event.time = time;
+        event.watermark = watermark;
+        watermark = Math.max(watermark, time - this.#outOfOrderness);
+      }
+    } catch (cause) {
+      this.watermark = watermark;
+      const truncated = truncate(batch, events.slice(0, index), index, this.#name, cause);
+      throw new Truncated({ ...truncated.batch, watermark }, truncated.error);
+    }
+    this.watermark = watermark;
+    return { events, position: batch.position, watermark: batch.watermark === END_OF_INPUT ? END_OF_INPUT : watermark };
+  }
+}
+
+function timeOf(given: unknown): number {
+  const time = given instanceof Date ? given.getTime() : given;
+  if (typeof time === "number" && Number.isFinite(time)) return time;
+  throw new TypeError(`an event time must be a Date or milliseconds since the epoch, got ${describe(time)}`);
+}
+
+function describe(time: unknown): string {
+  return typeof time === "number" ? String(time) : time === null ? "null" : typeof time;
+}
+
+/** `timeBy` without `idleAfter`: synchronous. */
+export function timeByTransform(name: string, timeOf: EventFunction<unknown, unknown>, outOfOrderness: number): Transform {
+  const eventTime = new EventTime(name, timeOf, outOfOrderness);
+  return (batch) => eventTime.apply(batch);
+}
+
+/**
+ * `timeBy` with `idleAfter`: when no event came for that long, the watermark goes on with the wall clock, from where it
+ * was when the last event came.
+ */
+export function timeByStep(
+  name: string,
+  timeOf: EventFunction<unknown, unknown>,
+  outOfOrderness: number,
+  idleAfter: number,
+): Step<unknown, unknown> {
+  return async function* (input, run) {
+    const eventTime = new EventTime(name, timeOf, outOfOrderness);
+    const idle = new IdleClock(run.clock, idleAfter);
+    let position: number | undefined;
+    for await (const batch of withTimer(input, run.clock, () => idle.due)) {
+      if (batch === TICK) {
+        eventTime.watermark = Math.max(eventTime.watermark, idle.watermark());
+        if (position !== undefined) yield { events: [], position, watermark: eventTime.watermark };
+        continue;
+      }
+      position = batch.position;
+      yield* applyOrCut(eventTime, batch);
+      if (batch.events.length > 0) idle.eventsCame(eventTime.watermark);
+    }
+  };
+}
+
+function* applyOrCut(eventTime: EventTime, batch: Batch): Generator<Batch> {
+  let result: Batch;
+  try {
+    result = eventTime.apply(batch);
+  } catch (thrown) {
+    if (!(thrown instanceof Truncated)) throw thrown;
+    yield thrown.batch;
+    throw thrown.error;
+  }
+  yield result;
+}
+
+/** When a partition counts as idle, and how far its watermark has gone on since. */
+class IdleClock {
+  readonly #clock: Clock;
+  readonly #idleAfter: number;
+  #lastEvent: number | undefined;
+  #watermark = NO_WATERMARK;
+  /** The clock time of the next look; undefined until an event came. */
+  due: number | undefined;
+
+  constructor(clock: Clock, idleAfter: number) {
+    this.#clock = clock;
+    this.#idleAfter = idleAfter;
+  }
+
+  eventsCame(watermark: number): void {
+    this.#lastEvent = this.#clock.now();
+    this.#watermark = watermark;
+    this.due = this.#lastEvent + this.#idleAfter;
+  }
+
+  /** The watermark by the wall clock. */
+  watermark(): number {
+    const now = this.#clock.now();
+    this.due = now + IDLE_STEP;
+    return this.#watermark + (now - (this.#lastEvent ?? now));
+  }
+}

@@ -1,0 +1,134 @@
+import type { Event } from "../batch.ts";
+import type { RunContext } from "../contracts.ts";
+import type { Transform } from "./plan.ts";
+import { truncate } from "./truncated.ts";
+
+/** A product's function over one event: its value first, the whole event (read only) for who needs key, time or headers. */
+export type EventFunction<T, U> = (value: T, event: Readonly<Event<T>>) => U;
+
+/** Replaces each value. */
+export function mapTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
+  return (batch) => {
+    const { events } = batch;
+    let index = 0;
+    try {
+      for (; index < events.length; index++) {
+        const event = events[index] as Event;
+        event.value = fn(event.value, event);
+      }
+      refusePromise(events[0]?.value, name);
+    } catch (cause) {
+      throw truncate(batch, events.slice(0, index), index, name, cause);
+    }
+    return batch;
+  };
+}
+
+/** Keeps the events for which the function is truthy, and counts the others. */
+export function filterTransform(name: string, fn: EventFunction<unknown, unknown>, run: RunContext): Transform {
+  return (batch) => {
+    const { events } = batch;
+    let index = 0;
+    let kept = 0;
+    try {
+      for (; index < events.length; index++) {
+        const event = events[index] as Event;
+        const keep = fn(event.value, event);
+        if (index === 0) refusePromise(keep, name);
+        if (keep) events[kept++] = event;
+      }
+    } catch (cause) {
+      run.counters.filtered += index - kept;
+      // The events from `index` on still stand where they were: only places before it were overwritten.
+      throw truncate(batch, events.slice(0, kept), index, name, cause);
+    }
+    run.counters.filtered += events.length - kept;
+    events.length = kept;
+    return batch;
+  };
+}
+
+/** Replaces each event by any number of events with the same key, time and place. One that gives none counts as filtered. */
+export function flatMapTransform(name: string, fn: EventFunction<unknown, Iterable<unknown>>, run: RunContext): Transform {
+  return (batch) => {
+    const { events } = batch;
+    const results: Event[] = [];
+    let index = 0;
+    let complete = 0;
+    try {
+      for (; index < events.length; index++) {
+        const event = events[index] as Event;
+        for (const value of fn(event.value, event)) results.push(withValue(event, value));
+        if (results.length === complete) run.counters.filtered += 1;
+        complete = results.length;
+      }
+    } catch (cause) {
+      results.length = complete;
+      throw truncate(batch, results, index, name, cause);
+    }
+    return { events: results, position: batch.position, watermark: batch.watermark };
+  };
+}
+
+/** Looks at each event and passes it on. */
+export function tapTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
+  return (batch) => {
+    const { events } = batch;
+    let index = 0;
+    try {
+      for (; index < events.length; index++) {
+        const event = events[index] as Event;
+        fn(event.value, event);
+      }
+    } catch (cause) {
+      throw truncate(batch, events.slice(0, index), index, name, cause);
+    }
+    return batch;
+  };
+}
+
+/** Sets each event's key. */
+export function keyByTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
+  return (batch) => {
+    const { events } = batch;
+    let index = 0;
+    try {
+      for (; index < events.length; index++) {
+        const event = events[index] as Event;
+        event.key = keyText(fn(event.value, event));
+      }
+    } catch (cause) {
+      throw truncate(batch, events.slice(0, index), index, name, cause);
+    }
+    return batch;
+  };
+}
+
+/** @throws TypeError when it is neither text, a number, a big integer nor undefined */
+export function keyText(key: unknown): string | undefined {
+  if (typeof key === "string" || key === undefined) return key;
+  if (key === null) return undefined;
+  if (typeof key === "number" || typeof key === "bigint") return String(key);
+  throw new TypeError(`a key must be text or a number, got ${Array.isArray(key) ? "an array" : typeof key}`);
+}
+
+function withValue(event: Event, value: unknown): Event {
+  return {
+    value,
+    key: event.key,
+    time: event.time,
+    headers: event.headers,
+    origin: event.origin,
+    offset: event.offset,
+    watermark: event.watermark,
+    size: event.size,
+  };
+}
+
+/** An async function in a synchronous step would pass promises on as values. */
+function refusePromise(value: unknown, name: string): void {
+  if (value instanceof Promise) {
+    value.catch(() => undefined);
+    throw new TypeError(`the function of "${name}" returned a promise; use mapAsync for asynchronous work`);
+  }
+}

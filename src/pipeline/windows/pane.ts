@@ -1,0 +1,137 @@
+import type { Event, Origin, Position } from "../../batch.ts";
+import { MillraceError } from "../../errors.ts";
+import { Heap } from "../heap.ts";
+import type { ReadyFold } from "./fold.ts";
+
+/** The state of one open window of one key. */
+export interface Pane {
+  readonly key: string | undefined;
+  start: number;
+  /** The first moment that no longer belongs to it; for count windows the time of the last event so far. */
+  end: number;
+  count: number;
+  /** What the fold keeps. */
+  state: unknown;
+  /** The offset of its earliest record: where reading must begin again while it is open. */
+  firstOffset: Position;
+  /** Bytes of the records that it keeps. */
+  bytes: number;
+  readonly origin: Origin;
+  open: "open" | "closed";
+  /** Orders windows that end together: the one that began first comes first. */
+  readonly sequence: number;
+}
+
+/** What bounds the state of a window step, per partition. */
+export interface PaneLimits {
+  readonly maxOpen: number;
+  readonly maxHeldEvents: number;
+  readonly maxHeldBytes: number;
+}
+
+/** The state of a window step grew beyond its limits. */
+export class WindowLimitError extends MillraceError {
+  override readonly name = "WindowLimitError";
+}
+
+/** Makes windows, adds events to them, gives their results, and keeps count of what is held. */
+export class Panes {
+  readonly #step: string;
+  readonly #fold: ReadyFold<unknown>;
+  readonly #holds: "values" | "fold";
+  readonly #limits: PaneLimits;
+  /** By the first offset, so that the oldest one still open is at the top; closed ones are removed when they get there. */
+  readonly #byOffset = new Heap<Pane>((a, b) => a.firstOffset < b.firstOffset);
+  #open = 0;
+  #heldEvents = 0;
+  #heldBytes = 0;
+  #sequence = 0;
+
+  constructor(step: string, fold: ReadyFold<unknown>, holds: "values" | "fold", limits: PaneLimits) {
+    this.#step = step;
+    this.#fold = fold;
+    this.#holds = holds;
+    this.#limits = limits;
+  }
+
+  begin(event: Event, key: string | undefined, start: number, end: number): Pane {
+    if (this.#open >= this.#limits.maxOpen) this.#refuse(`${this.#limits.maxOpen} windows are open (one for each key and time)`, "maxOpen");
+    this.#open += 1;
+    const pane: Pane = {
+      key,
+      start,
+      end,
+      count: 0,
+      state: this.#fold.init(),
+      firstOffset: event.offset,
+      bytes: 0,
+      origin: event.origin,
+      open: "open",
+      sequence: this.#sequence++,
+    };
+    this.#byOffset.push(pane);
+    return pane;
+  }
+
+  add(pane: Pane, event: Event): void {
+    pane.state = this.#fold.add(pane.state, event.value, event);
+    pane.count += 1;
+    if (this.#holds === "fold") return;
+    pane.bytes += event.size;
+    this.#heldEvents += 1;
+    this.#heldBytes += event.size;
+    if (this.#heldEvents > this.#limits.maxHeldEvents) this.#refuse(`${this.#limits.maxHeldEvents} events are held`, "maxHeldEvents");
+    if (this.#heldBytes > this.#limits.maxHeldBytes) this.#refuse(`${this.#limits.maxHeldBytes} bytes of events are held`, "maxHeldBytes");
+  }
+
+  /** Puts `from` into `into`; the one with the earlier first record must be `into`. */
+  merge(into: Pane, from: Pane): void {
+    const [earlier, later] = into.start <= from.start ? [into, from] : [from, into];
+    into.state = this.#fold.merge?.(earlier.state, later.state);
+    into.start = earlier.start;
+    into.end = Math.max(into.end, from.end);
+    into.count += from.count;
+    into.bytes += from.bytes;
+    from.open = "closed";
+    this.#open -= 1;
+  }
+
+  /**
+   * Closes a window and gives its result as an event.
+   * @param time the result's event time: the last moment of the window
+   * @param watermark the watermark before the result
+   * @param end the end that the result tells; default the window's own
+   */
+  close(pane: Pane, time: number, watermark: number, end: number = pane.end): Event {
+    pane.open = "closed";
+    this.#open -= 1;
+    if (this.#holds === "values") {
+      this.#heldEvents -= pane.count;
+      this.#heldBytes -= pane.bytes;
+    }
+    const { key, start, count } = pane;
+    const result = this.#fold.result(pane.state);
+    return {
+      value: this.#holds === "values" ? { key, start, end, count, values: result } : { key, start, end, count, value: result },
+      key,
+      time,
+      headers: undefined,
+      origin: pane.origin,
+      offset: pane.firstOffset,
+      watermark,
+      size: pane.bytes,
+    };
+  }
+
+  /** The offset of the earliest record of all open windows; undefined if none is open. */
+  held(): Position | undefined {
+    while (this.#byOffset.peek()?.open === "closed") this.#byOffset.pop();
+    return this.#byOffset.peek()?.firstOffset;
+  }
+
+  #refuse(what: string, option: string): never {
+    throw new WindowLimitError(
+      `step "${this.#step}": ${what}, which is the limit; use fold, smaller windows, less lateness or fewer keys, or raise ${option}`,
+    );
+  }
+}

@@ -1,0 +1,66 @@
+import type { Description, SinkSpec } from "../../contracts.ts";
+import type { Duration } from "../../duration.ts";
+import { milliseconds } from "../../duration.ts";
+import { PlanError } from "../../errors.ts";
+import { collect, readyFold } from "./fold.ts";
+import type { WindowSpec } from "./spec.ts";
+import type { WindowPlan } from "./window-step.ts";
+import type { Grouping } from "./windows.ts";
+
+/** Options of `window`. */
+export interface WindowOptions {
+  /** Names the step in the plan; default `window`. */
+  readonly name?: string;
+  /** How long after its end a window still takes events; default "0s". Its result waits for that. Not for count windows. */
+  readonly lateness?: Duration;
+  /** Where events go that came too late; default nowhere. They are counted in any case. */
+  readonly late?: SinkSpec;
+  /** `key` (default): windows for each key; `all`: one window over all events of the partition. */
+  readonly per?: Grouping;
+  /** The most windows open at a time in a partition, each key counted; default 1,000,000. More is an error, not a loss. */
+  readonly maxOpen?: number;
+  /** The most events held for `values`, in a partition; default 1,000,000. */
+  readonly maxHeldEvents?: number;
+  /** The most bytes of records held for `values`, in a partition; default 256 MiB. */
+  readonly maxHeldBytes?: number;
+}
+
+/**
+ * Checks the options of a window and fills in what is missing.
+ * @throws PlanError naming the step
+ */
+export function windowPlan(name: string, spec: WindowSpec, options: WindowOptions & { readonly fold?: unknown }): WindowPlan {
+  const lateness = milliseconds(options.lateness ?? 0, `step "${name}": lateness`);
+  if (lateness > 0 && spec.kind === "count")
+    throw new PlanError(`step "${name}": count windows have no lateness, since time plays no part in them`);
+  if (lateness > 0 && spec.time === "processing")
+    throw new PlanError(`step "${name}": in processing time nothing is late; leave lateness out`);
+  const fold = options.fold;
+  return {
+    name,
+    spec,
+    lateness,
+    late: options.late,
+    grouping: options.per ?? "key",
+    fold: fold === undefined ? collect : readyFold(name, fold, spec.kind === "session" ? "merging" : "apart"),
+    holds: fold === undefined ? "values" : "fold",
+    limits: {
+      maxOpen: limit(name, "maxOpen", options.maxOpen, 1_000_000),
+      maxHeldEvents: limit(name, "maxHeldEvents", options.maxHeldEvents, 1_000_000),
+      maxHeldBytes: limit(name, "maxHeldBytes", options.maxHeldBytes, 256 * 1024 * 1024),
+    },
+  };
+}
+
+/** The settings of a window as data. */
+export function describeWindow(spec: WindowSpec, options: WindowOptions & { readonly fold?: unknown }): Description {
+  const { kind, time, ...numbers } = spec;
+  return { window: kind, ...numbers, time: kind === "count" ? undefined : time, lateness: options.lateness, per: options.per ?? "key" };
+}
+
+function limit(step: string, option: string, given: number | undefined, standard: number): number {
+  const value = given ?? standard;
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new PlanError(`step "${step}": ${option} must be a whole number, 1 or more (got ${value})`);
+  return value;
+}

@@ -1,0 +1,162 @@
+import type { Batch, Event, Position } from "../../batch.ts";
+import { END_OF_INPUT, NO_WATERMARK } from "../../batch.ts";
+import type { RunContext, SinkSpec, Step } from "../../contracts.ts";
+import { DataError } from "../../errors.ts";
+import { TICK, withTimer } from "../with-timer.ts";
+import { CountOrTimeWindows } from "./count-or-time-windows.ts";
+import { CountWindows } from "./count-windows.ts";
+import type { ReadyFold } from "./fold.ts";
+import type { PaneLimits } from "./pane.ts";
+import { Panes, WindowLimitError } from "./pane.ts";
+import { SessionWindows } from "./session-windows.ts";
+import type { WindowSpec } from "./spec.ts";
+import { TimeWindows } from "./time-windows.ts";
+import type { Grouping, Windows } from "./windows.ts";
+
+/** A window step with everything checked and filled in. Lateness in milliseconds. */
+export interface WindowPlan {
+  readonly name: string;
+  readonly spec: WindowSpec;
+  readonly lateness: number;
+  readonly late: SinkSpec | undefined;
+  readonly grouping: Grouping;
+  readonly fold: ReadyFold<unknown>;
+  readonly holds: "values" | "fold";
+  readonly limits: PaneLimits;
+}
+
+/** The most results in one batch, where many windows close together. */
+const RESULTS_PER_BATCH = 1024;
+
+/** Windows over the events of one partition; gives one result for each window when it closes. */
+export function windowStep(plan: WindowPlan): Step<unknown, unknown> {
+  return async function* (input, run) {
+    const work = new WindowWork(plan, run);
+    if (plan.spec.time === "event") {
+      for await (const batch of input) yield* work.take(batch);
+      return;
+    }
+    for await (const batch of withTimer(input, run.clock, () => work.due)) {
+      yield* batch === TICK ? work.tick() : work.take(batch);
+    }
+  };
+}
+
+function openWindows(plan: WindowPlan, panes: Panes): Windows {
+  const { spec, grouping, lateness } = plan;
+  switch (spec.kind) {
+    case "tumbling":
+    case "sliding":
+      return new TimeWindows(panes, grouping, spec.size, spec.slide, lateness);
+    case "session":
+      return new SessionWindows(panes, grouping, spec.gap, lateness);
+    case "count":
+      return new CountWindows(panes, grouping, spec.count, spec.slide);
+    case "countOrTime":
+      return new CountOrTimeWindows(panes, grouping, { count: spec.count, size: spec.size, lateness });
+  }
+}
+
+class WindowWork {
+  readonly #plan: WindowPlan;
+  readonly #run: RunContext;
+  readonly #panes: Panes;
+  readonly #windows: Windows;
+  /** Set where events have no use for their own time: the clock's is taken. */
+  readonly #clock: (() => number) | undefined;
+  #position: Position | undefined;
+  #output = NO_WATERMARK;
+
+  constructor(plan: WindowPlan, run: RunContext) {
+    this.#plan = plan;
+    this.#run = run;
+    this.#panes = new Panes(plan.name, plan.fold, plan.holds, plan.limits);
+    this.#windows = openWindows(plan, this.#panes);
+    this.#clock = plan.spec.time === "processing" ? () => run.clock.now() : undefined;
+  }
+
+  /** The clock time at which a window closes; undefined when none is open. */
+  get due(): number | undefined {
+    return Number.isFinite(this.#windows.due) ? this.#windows.due : undefined;
+  }
+
+  /** Closes what the clock has reached. */
+  *tick(): Generator<Batch> {
+    const out: Event[] = [];
+    const now = this.#run.clock.now();
+    this.#windows.advance(now, out);
+    if (this.#position !== undefined) yield* this.#results(out, this.#position, now);
+  }
+
+  async *take(batch: Batch): AsyncGenerator<Batch> {
+    const out: Event[] = [];
+    const late: Event[] = [];
+    const { events } = batch;
+    let index = 0;
+    let failure: unknown;
+    try {
+      for (; index < events.length; index++) this.#add(events[index] as Event, out, late);
+    } catch (cause) {
+      failure = cause instanceof WindowLimitError ? cause : new DataError(this.#plan.name, events[index], cause);
+    }
+    const done = failure === undefined ? batch.position : positionOf(events[index], batch.position);
+    if (failure === undefined) this.#windows.advance(this.#watermarkAfter(batch), out);
+    await this.#giveLate(late);
+    yield* this.#results(out, done, failure === undefined ? this.#watermarkAfter(batch) : NO_WATERMARK);
+    if (failure !== undefined) throw failure;
+  }
+
+  #add(event: Event, out: Event[], late: Event[]): void {
+    const now = this.#clock?.();
+    const watermark = now ?? event.watermark;
+    if (watermark >= this.#windows.due) this.#windows.advance(watermark, out);
+    const time = now ?? event.time;
+    if (Number.isNaN(time)) throw new TypeError("the event has no event time; set one with timeBy");
+    if (this.#windows.add(event, time, watermark, out) === "late") late.push(event);
+  }
+
+  #watermarkAfter(batch: Batch): number {
+    if (this.#clock === undefined || batch.watermark === END_OF_INPUT) return batch.watermark;
+    return this.#clock();
+  }
+
+  async #giveLate(late: readonly Event[]): Promise<void> {
+    if (late.length === 0) return;
+    const { late: spec } = this.#plan;
+    if (spec !== undefined) await this.#run.sink(spec).write(late, this.#run.signal);
+    this.#run.counters.late += late.length;
+  }
+
+  *#results(out: Event[], position: Position, watermark: number): Generator<Batch> {
+    this.#output = Math.max(this.#output, this.#windows.outputWatermark(watermark));
+    const held = this.#panes.held();
+    this.#position = position;
+    const done = held === undefined ? position : Math.min(held, position);
+    const chunks = Math.ceil(out.length / RESULTS_PER_BATCH);
+    if (chunks <= 1) {
+      yield { events: out, position: done, watermark: this.#output };
+      return;
+    }
+    const positions = positionsBetween(out, done);
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const next = (chunk + 1) * RESULTS_PER_BATCH;
+      const watermark = next < out.length ? (out[next] as Event).watermark : this.#output;
+      yield { events: out.slice(next - RESULTS_PER_BATCH, next), position: positions[chunk] ?? done, watermark };
+    }
+  }
+}
+
+function positionOf(event: Event | undefined, fallback: Position): Position {
+  return event === undefined ? fallback : Math.min(event.offset, fallback);
+}
+
+/** For each batch of results the position to go back to while those after it are not written. */
+function positionsBetween(out: readonly Event[], done: Position): Position[] {
+  const positions: Position[] = [];
+  let earliest = done;
+  for (let index = out.length - 1; index >= 0; index--) {
+    if ((index + 1) % RESULTS_PER_BATCH === 0) positions[(index + 1) / RESULTS_PER_BATCH - 1] = earliest;
+    earliest = Math.min(earliest, (out[index] as Event).offset);
+  }
+  return positions;
+}

@@ -1,0 +1,46 @@
+import type { Clock } from "../clock.ts";
+
+/** Yielded in the place of an item when the time that was asked for has come. */
+export const TICK = Symbol("tick");
+
+/**
+ * Passes an input on, and says when a time has come while the input gives nothing.
+ * @param due the clock time, in milliseconds, at which to yield TICK, asked before each wait; undefined for none. Whoever
+ *   gets a TICK moves it on.
+ */
+export async function* withTimer<A>(input: AsyncIterable<A>, clock: Clock, due: () => number | undefined): AsyncGenerator<A | typeof TICK> {
+  const iterator = input[Symbol.asyncIterator]();
+  let pending: Promise<IteratorResult<A>> | undefined;
+  try {
+    while (true) {
+      pending ??= iterator.next();
+      const at = due();
+      const result = at === undefined ? await pending : await orTick(pending, clock, at);
+      if (result === TICK) {
+        yield TICK;
+        continue;
+      }
+      pending = undefined;
+      if (result.done === true) return;
+      yield result.value;
+    }
+  } finally {
+    // A rejection that nobody waits for any more has been, or will be, reported by who closes the input.
+    pending?.catch(() => undefined);
+    await iterator.return?.();
+  }
+}
+
+async function orTick<R>(pending: Promise<R>, clock: Clock, at: number): Promise<R | typeof TICK> {
+  const wait = at - clock.now();
+  if (wait <= 0) return TICK;
+  let cancel: (() => void) | undefined;
+  const timer = new Promise<typeof TICK>((resolve) => {
+    cancel = clock.after(wait, () => resolve(TICK));
+  });
+  try {
+    return await Promise.race([pending, timer]);
+  } finally {
+    cancel?.();
+  }
+}

@@ -1,0 +1,58 @@
+import type { Clock } from "./clock.ts";
+
+interface Timer {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/** A clock that stands still until it is told to go on; for tests. */
+export class VirtualClock implements Clock {
+  #now: number;
+  readonly #timers = new Set<Timer>();
+
+  /** @param start milliseconds since the epoch */
+  constructor(start = 0) {
+    this.#now = start;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, callback: () => void): () => void {
+    const timer = { at: this.#now + Math.max(0, ms), callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** The time of the next timer; undefined if there is none. */
+  get next(): number | undefined {
+    let next: number | undefined;
+    for (const timer of this.#timers) if (next === undefined || timer.at < next) next = timer.at;
+    return next;
+  }
+
+  /** Goes on by `ms`, calling what is due on the way at its own time, and letting what it started settle in between. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await settle();
+    for (let next = this.next; next !== undefined && next <= end; next = this.next) {
+      this.#now = Math.max(this.#now, next);
+      for (const timer of [...this.#timers].filter((candidate) => candidate.at <= this.#now)) {
+        if (this.#timers.delete(timer)) timer.callback();
+      }
+      await settle();
+    }
+    this.#now = end;
+    await settle();
+  }
+}
+
+/** Lets everything that needs no time run: promises, and what they start. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 4; turn++) {
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}

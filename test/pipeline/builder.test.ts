@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { count, from, mean, sum, tumbling } from "millrace";
+import { runPipeline } from "millrace/testing";
+
+import { PlanError } from "../../src/errors.ts";
+import { sinkOf, sourceOf } from "./source-of.ts";
+
+interface Reading {
+  readonly device: string;
+  readonly at: number;
+  readonly celsius: number;
+}
+
+const readings: readonly Reading[] = [
+  { device: "a", at: 1_000, celsius: 10 },
+  { device: "b", at: 2_000, celsius: 20 },
+  { device: "a", at: 9_999, celsius: 30 },
+  { device: "a", at: 10_000, celsius: 40 },
+];
+
+test("a whole pipeline: readings → windows per device → model → sink", async () => {
+  const plan = from(sourceOf<string>())
+    .map((text) => JSON.parse(text) as Reading)
+    .filter((reading) => reading.celsius > 0)
+    .keyBy((reading) => reading.device)
+    .timeBy((reading) => reading.at)
+    .window(tumbling("10s"), {
+      fold: { n: count(), total: sum((reading) => reading.celsius), average: mean((reading) => reading.celsius) },
+    })
+    .infer(async (windows) => windows.map((window) => `${window.key} ${window.start} ${window.value.n} ${window.value.average}`))
+    .to(sinkOf());
+  const run = await runPipeline(
+    plan,
+    readings.map((reading) => ({ value: JSON.stringify(reading) })),
+  );
+  assert.deepEqual(run.values, ["a 0 2 20", "b 0 1 20", "a 10000 1 40"]);
+  assert.deepEqual({ ...run.counters }, { in: 4, out: 3, filtered: 0, late: 0, failed: 0, retried: 0, inFlight: 0 });
+  assert.equal(run.position, 4);
+});
+
+test("steps are named after their methods, and names are unique", () => {
+  const plan = from(sourceOf<number>())
+    .map((n) => n)
+    .map((n) => n)
+    .map((n) => n, { name: "double" })
+    .to(sinkOf());
+  assert.deepEqual(
+    plan.steps.map((step) => step.name),
+    ["map", "map-2", "double"],
+  );
+  assert.throws(
+    () =>
+      from(sourceOf<number>())
+        .map((n) => n, { name: "x" })
+        .map((n) => n, { name: "x" }),
+    {
+      name: "PlanError",
+      message: 'two steps are named "x"; names in a plan are unique',
+    },
+  );
+});
+
+test("wrong options are errors of the plan, and name the step", () => {
+  const stream = from(sourceOf<number>());
+  const wrong: readonly [() => unknown, RegExp][] = [
+    [() => stream.mapAsync(async (n) => n, { maxInFlight: 0 }), /step "mapAsync": maxInFlight may not be less than 1 \(got 0\)/],
+    [() => stream.infer(async (n) => n, { retries: -1 }), /step "infer": retries must be a whole number/],
+    [() => stream.infer(async (n) => n, { timeout: "soon" }), /step "infer": timeout: "soon" is no duration/],
+    [() => stream.timeBy((n) => n, { outOfOrderness: "1 fortnight" }), /step "timeBy": outOfOrderness: "1 fortnight" is no duration/],
+    [() => stream.batch({}), /step "batch": give size, time, or both/],
+    [() => stream.window(tumbling("0s")), /tumbling: size: must be longer than 0/],
+    [() => stream.window(count(3), { lateness: "1s" }), /count windows have no lateness/],
+    [() => stream.to([]), /give at least one sink/],
+    [() => from(sourceOf<number>("no timestamps")).window(tumbling("1s")).to(sinkOf()), /step "window": needs event times.*timeBy/],
+  ];
+  for (const [build, message] of wrong)
+    assert.throws(build, (error) => error instanceof PlanError && message.test(error.message), String(message));
+});
+
+test("every sink receives every event", async () => {
+  const plan = from(sourceOf<number>()).to([sinkOf("one"), sinkOf("two")]);
+  const run = await runPipeline(plan, [{ value: 1 }, { value: 2 }]);
+  assert.deepEqual(
+    run.sinks.map((events) => events.map((event) => event.value)),
+    [
+      [1, 2],
+      [1, 2],
+    ],
+  );
+});

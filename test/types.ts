@@ -1,0 +1,55 @@
+/**
+ * What the compiler must accept and refuse; checked by tsc, never run. A mistake is one error, at its own line.
+ */
+import type { Event, SinkSpec, SourceSpec } from "millrace";
+import { count, from, mean, session, sum, tumbling } from "millrace";
+
+interface Reading {
+  device: string;
+  at: number;
+  celsius: number;
+}
+
+declare const readings: SourceSpec<Reading>;
+declare const anywhere: SinkSpec;
+
+const stream = from(readings);
+
+stream.map((reading) => reading.celsius).map((celsius: number) => celsius + 1);
+// @ts-expect-error: a field that a reading does not have
+stream.keyBy((reading) => reading.devise);
+// @ts-expect-error: text is no event time
+stream.timeBy((reading) => reading.device);
+// @ts-expect-error: a misspelt option
+stream.mapAsync(async (reading) => reading.celsius, { retires: 3 });
+// @ts-expect-error: the model takes numbers, not readings
+stream.infer(async (numbers: readonly number[]) => numbers);
+// @ts-expect-error: no sink
+stream.to("output");
+// @ts-expect-error: with fullEvent the function gets the event
+stream.mapAsync(async (event) => event.celsius, { fullEvent: true });
+
+const folded = stream.window(tumbling("10s"), {
+  fold: { total: sum((reading) => reading.celsius), n: count(), average: mean((r) => r.celsius) },
+});
+folded.map((window) => window.value.total + window.value.n + window.value.average);
+// @ts-expect-error: the fold has no such field
+folded.map((window) => window.value.sum);
+// @ts-expect-error: a field that a reading does not have
+stream.window(tumbling("10s"), { fold: { total: sum((reading) => reading.fahrenheit) } });
+
+stream.window(tumbling("10s")).map((window) => window.values[0]?.celsius);
+stream.window(session("10s"), { fold: count() }).map((window) => window.value.toFixed());
+stream
+  .window(tumbling("10s"), { fold: { init: () => [0], add: (hottest, reading) => [Math.max(hottest[0] ?? 0, reading.celsius)] } })
+  .map((window) => window.value[0]?.toFixed());
+
+stream
+  .mapAsync(async (event: Event<Reading>) => ({ ...event, value: event.value.celsius }), { fullEvent: true })
+  .map((celsius) => celsius.toFixed());
+stream
+  .mapAsync(async (reading, context) => `${reading.device} ${context.attempt}`, { passContext: true })
+  .map((text) => text.length)
+  .to([anywhere, anywhere]);
+stream.infer(async (rows) => Float32Array.from(rows, (row) => row.celsius)).map((celsius) => celsius.toFixed());
+stream.filter((reading): reading is Reading & { device: "a" } => reading.device === "a").map((reading): "a" => reading.device);

@@ -4,7 +4,7 @@ import type { Duration } from "../duration.ts";
 import { milliseconds, positiveMilliseconds } from "../duration.ts";
 import { PlanError } from "../errors.ts";
 import { batchStep } from "./batch-step.ts";
-import type { CallContext, CallFunction, CallOptions } from "./call.ts";
+import type { CallContext, CallOptions } from "./call.ts";
 import { callPolicy } from "./call.ts";
 import type { InferOptions } from "./infer.ts";
 import { inferStep, rowsPerCall } from "./infer.ts";
@@ -157,7 +157,7 @@ export class Stream<T> {
   mapAsync<U>(fn: never, options: CallOptions = {}): Stream<U> {
     const name = this.#name("mapAsync", options.name);
     const policy = callPolicy(name, options);
-    const step = mapAsyncStep(policy, fn as CallFunction<unknown, unknown>);
+    const step = mapAsyncStep(policy, fn);
     return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } });
   }
 
@@ -172,7 +172,7 @@ export class Stream<T> {
   infer<U>(model: never, options: InferOptions = {}): Stream<U> {
     const name = this.#name("infer", options.name);
     const policy = callPolicy(name, options);
-    const step = inferStep(policy, rowsPerCall(name, options), model as CallFunction<readonly unknown[], readonly unknown[]>);
+    const step = inferStep(policy, rowsPerCall(name, options), model);
     return this.#with({ name, kind: "infer", description: describeCalls(options), work: { type: "step", step } });
   }
 

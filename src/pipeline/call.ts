@@ -130,7 +130,7 @@ function withDeadline<Out>(policy: CallPolicy, run: RunContext, call: (signal: A
   return new Promise<Out>((resolve, reject) => {
     const giveUp = (reason: unknown) => {
       controller.abort(reason);
-      reject(reason as Error);
+      reject(reason);
     };
     const abort = () => giveUp(run.signal.reason);
     if (run.signal.aborted) {
@@ -145,7 +145,7 @@ function withDeadline<Out>(policy: CallPolicy, run: RunContext, call: (signal: A
     };
     const failed = (error: unknown) => {
       settled();
-      reject(error as Error);
+      reject(error);
     };
     try {
       Promise.resolve(call(controller.signal)).then((value) => {

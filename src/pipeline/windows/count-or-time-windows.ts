@@ -46,7 +46,8 @@ export class CountOrTimeWindows implements Windows {
 
   advance(watermark: number, out: Event[]): void {
     while (this.due <= watermark) {
-      const pane = this.#closing.pop() as Pane;
+      const pane = this.#closing.pop();
+      if (pane === undefined) return;
       this.#remove(pane);
       out.push(this.#panes.close(pane, pane.end - 1, pane.end - 1));
     }

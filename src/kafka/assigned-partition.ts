@@ -1,0 +1,238 @@
+import type { Batch, Event, Origin, Position } from "../batch.ts";
+import { NO_WATERMARK } from "../batch.ts";
+import type { Clock } from "../clock.ts";
+import type { Partition } from "../contracts.ts";
+import { OwnershipLostError } from "../errors.ts";
+import type { RecordValue } from "./consumer.ts";
+import type { RecordChunk } from "./record-chunk.ts";
+
+/** An idle partition yields an empty batch that often, in milliseconds. */
+const IDLE = 1000;
+
+/** What a partition asks of the consumer that it belongs to. */
+export interface PartitionOwner {
+  /** Where to begin when the pipeline does not say: the committed position, or what the settings say. */
+  startOf(partition: AssignedPartition): Promise<Position>;
+  /** The partition can take records, or can take more of them. */
+  wants(partition: AssignedPartition): void;
+  /** A position waits to be committed. */
+  commits(partition: AssignedPartition): void;
+  /** Writes what waits to be committed; settles when it is written or can't be. */
+  release(partition: AssignedPartition): Promise<void>;
+}
+
+/** A partition from its assignment until it is disposed of: the records that wait for its pipeline, and its position. */
+export class AssignedPartition implements Partition<RecordValue> {
+  readonly topic: string;
+  readonly number: number;
+  readonly name: string;
+  readonly origin: Origin;
+  readonly #owner: PartitionOwner;
+  readonly #clock: Clock;
+  readonly #maxWaiting: number;
+  readonly #lost = new AbortController();
+  readonly #disposed = Promise.withResolvers<void>();
+  readonly #chunks: RecordChunk[] = [];
+  #waiting = 0;
+  #started = false;
+  #ending = false;
+  #disposal: Promise<void> | undefined;
+  #failure: unknown;
+  #wake: (() => void) | undefined;
+  /** The position of what was yielded last. */
+  #position: Position = 0;
+  #fetchFrom: Position | undefined;
+  #toCommit: Position | undefined;
+  #committed: Position | undefined;
+  /** The end of the log as of the last reply. */
+  logEnd: Position | undefined;
+
+  constructor(topic: string, number: number, owner: PartitionOwner, settings: { readonly maxWaiting: number; readonly clock: Clock }) {
+    this.topic = topic;
+    this.number = number;
+    this.name = `${topic}/${number}`;
+    this.origin = { system: "kafka", name: topic, partition: number };
+    this.#owner = owner;
+    this.#maxWaiting = settings.maxWaiting;
+    this.#clock = settings.clock;
+  }
+
+  get signal(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Settles when the pipeline is done with it: everything is written, or was given up. */
+  get disposed(): Promise<void> {
+    return this.#disposed.promise;
+  }
+
+  /** Whether its read was asked to end. */
+  get ending(): boolean {
+    return this.#ending;
+  }
+
+  /** The next offset to fetch; undefined while nothing is to be fetched. */
+  get fetchFrom(): Position | undefined {
+    return this.#ending || this.#failure !== undefined ? undefined : this.#fetchFrom;
+  }
+
+  /** How many bytes to ask for; 0 when enough is waiting. */
+  get room(): number {
+    return this.#waiting > this.#maxWaiting / 2 ? 0 : this.#maxWaiting - this.#waiting;
+  }
+
+  /** The position to write, when it is not written yet. */
+  get uncommitted(): Position | undefined {
+    return this.#lost.signal.aborted || this.#toCommit === this.#committed ? undefined : this.#toCommit;
+  }
+
+  /** Events in the log that are not committed; undefined while that is not known. */
+  get lag(): number | undefined {
+    if (this.logEnd === undefined) return undefined;
+    return Math.max(0, this.logEnd - (this.#toCommit ?? this.#position));
+  }
+
+  async *read(from: Position | undefined): AsyncGenerator<Batch<RecordValue>, void, undefined> {
+    if (this.#started) throw new Error(`partition ${this.name} is read once`);
+    this.#started = true;
+    await this.#begin(from);
+    for (;;) {
+      this.signal.throwIfAborted();
+      if (this.#ending) return;
+      const batch = this.#take();
+      if (batch !== undefined) {
+        yield batch;
+      } else if (this.#failure !== undefined) {
+        throw this.#failure as Error;
+      } else if (!(await this.#arrival())) {
+        yield { events: [], position: this.#position, watermark: NO_WATERMARK };
+      }
+    }
+  }
+
+  async #begin(from: Position | undefined): Promise<void> {
+    if (this.#ending) return;
+    const start = from ?? (await Promise.race([this.#owner.startOf(this), this.#ended()]));
+    if (start === undefined) return;
+    this.#position = start;
+    this.#fetchFrom = start;
+    this.#owner.wants(this);
+  }
+
+  /** Settles with nothing when the read is to end. */
+  #ended(): Promise<undefined> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        if (this.#ending) resolve(undefined);
+      };
+    });
+  }
+
+  /** The next batch of what waits; undefined when nothing does. */
+  #take(): Batch<RecordValue> | undefined {
+    if (this.#chunks.length === 0) return undefined;
+    const roomBefore = this.room;
+    const events: Event<RecordValue>[] = [];
+    const before = this.#position;
+    let bytes = 0;
+    try {
+      for (let chunk = this.#chunks[0]; chunk !== undefined; chunk = this.#chunks[0]) {
+        const waiting = chunk.waiting;
+        try {
+          bytes = chunk.take(events, bytes);
+        } finally {
+          this.#waiting -= waiting - chunk.waiting;
+          this.#position = Math.max(this.#position, chunk.position);
+        }
+        if (!chunk.done) break;
+        this.#waiting -= chunk.waiting;
+        this.#chunks.shift();
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+    if (roomBefore === 0 && this.room > 0) this.#owner.wants(this);
+    if (events.length === 0 && this.#position === before) return undefined;
+    return { events, position: this.#position, watermark: NO_WATERMARK };
+  }
+
+  /** @returns false when nothing came for so long that an empty batch is due */
+  #arrival(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(IDLE, () => {
+        this.#wake = undefined;
+        resolve(false);
+      });
+      this.#wake = () => {
+        this.#wake = undefined;
+        cancel();
+        resolve(true);
+      };
+    });
+  }
+
+  /** Takes records that were fetched, and goes on behind them. Those of a partition that is ending are dropped. */
+  accept(chunk: RecordChunk, next: Position): void {
+    if (this.#ending) return;
+    this.#fetchFrom = next;
+    this.#chunks.push(chunk);
+    this.#waiting += chunk.waiting;
+    this.#wake?.();
+  }
+
+  /** Goes on at another offset, as the out-of-range policy says. */
+  seek(next: Position): void {
+    this.#fetchFrom = next;
+    this.#position = next;
+    this.#owner.wants(this);
+  }
+
+  /** Ends the read with that error, behind what waits. */
+  fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#wake?.();
+  }
+
+  /** Ends the read: the partition is to be handed over, or a stop was asked for. */
+  end(): void {
+    this.#ending = true;
+    this.#chunks.length = 0;
+    this.#waiting = 0;
+    this.#wake?.();
+  }
+
+  /** The partition is another's by now, or may be. */
+  lose(why: string): void {
+    this.#lost.abort(new OwnershipLostError(`Kafka partition ${this.name}: ${why}`));
+    this.end();
+  }
+
+  // oxlint-disable-next-line typescript/promise-function-async -- an error for each call would cost a promise for each
+  commit(position: Position): Promise<void> {
+    if (this.#lost.signal.aborted) return Promise.reject(this.#lost.signal.reason as Error);
+    if (position > (this.#toCommit ?? -1)) {
+      this.#toCommit = position;
+      this.#owner.commits(this);
+    }
+    return Promise.resolve();
+  }
+
+  /** The position was written. */
+  wrote(position: Position): void {
+    this.#committed = position;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposal ??= this.#dispose();
+    return this.#disposal;
+  }
+
+  async #dispose(): Promise<void> {
+    this.end();
+    try {
+      await this.#owner.release(this);
+    } finally {
+      this.#disposed.resolve();
+    }
+  }
+}

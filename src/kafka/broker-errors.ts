@@ -1,0 +1,45 @@
+/**
+ * What the errors of the Kafka clients mean. Both nest them: in `errors`, in `cause`.
+ */
+import type { KafkaConnection } from "../connections.ts";
+import { messageOf } from "../errors.ts";
+import { brokersOf } from "./client-options.ts";
+
+/** The name of the broker's error code in whatever a client threw, such as `UNKNOWN_MEMBER_ID`; undefined when there is none. */
+export function brokerErrorName(thrown: unknown): string | undefined {
+  for (const error of nested(thrown)) {
+    const { apiId, type } = error as { apiId?: unknown; type?: unknown };
+    if (typeof apiId === "string") return apiId;
+    if (typeof type === "string" && /^[A-Z][A-Z_]+$/.test(type)) return type;
+  }
+  return undefined;
+}
+
+/** Why brokers can't be worked with, in words for the operator. Names hosts, never credentials. */
+export function brokerTrouble(thrown: unknown, connection: KafkaConnection): string {
+  const at = `Kafka (${brokersOf(connection)})`;
+  const codes = new Map<string, Error & NodeJS.ErrnoException & { hostname?: string }>();
+  for (const error of nested(thrown)) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (typeof code === "string") codes.set(code, error);
+  }
+  const unresolved = codes.get("ENOTFOUND") ?? codes.get("EAI_AGAIN");
+  if (unresolved !== undefined) return `${at}: the host name ${unresolved.hostname ?? ""} does not resolve; check kafka.brokers`;
+  if (codes.has("ECONNREFUSED")) return `${at}: connection refused`;
+  const authentication = [...nested(thrown)].find((error) => /authenticat/i.test(error.message));
+  if (authentication !== undefined) return `${at}: ${authentication.message.replace(/\.$/, "")}; check kafka.sasl`;
+  const name = brokerErrorName(thrown);
+  if (name !== undefined) return `${at} answers ${name}`;
+  const deepest = [...nested(thrown)].at(-1);
+  return `${at}: ${deepest === undefined ? messageOf(thrown) : messageOf(deepest)}`;
+}
+
+/** The error and all that it holds, outermost first. */
+function* nested(thrown: unknown): Generator<Error> {
+  if (!(thrown instanceof Error)) return;
+  yield thrown;
+  if (thrown instanceof AggregateError) for (const inner of thrown.errors) yield* nested(inner);
+  yield* nested(thrown.cause);
+  // kafkajs names the error that made it give up so.
+  yield* nested((thrown as { originalError?: unknown }).originalError);
+}

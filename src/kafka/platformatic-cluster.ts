@@ -1,0 +1,130 @@
+/**
+ * What the consumer needs of a cluster through @platformatic/kafka: topics and their leaders, offsets, connections.
+ */
+import { type Connection, ConnectionPool, Consumer, ListOffsetTimestamps } from "@platformatic/kafka";
+
+import type { KafkaConnection } from "../connections.ts";
+import { NotReadyError } from "../errors.ts";
+import { type ClientSettings, platformaticOptions } from "./client-options.ts";
+import type { LogRange } from "./out-of-range.ts";
+
+/** A topic as the cluster knows it. */
+export interface TopicInfo {
+  readonly name: string;
+  /** Stays with the topic until it is deleted: one that was made anew under the name has another. */
+  readonly id: string;
+  /** The node that leads each partition; negative while there is none. */
+  readonly leaders: readonly number[];
+}
+
+export class PlatformaticCluster implements AsyncDisposable {
+  readonly #connection: KafkaConnection;
+  readonly #settings: ClientSettings;
+  readonly #client: Consumer;
+  readonly #pools = new Set<ConnectionPool>();
+
+  constructor(connection: KafkaConnection, settings: ClientSettings) {
+    this.#connection = connection;
+    this.#settings = settings;
+    // A Consumer that never joins: of the clients of the library only it lists offsets without administrator's rights.
+    this.#client = new Consumer({ ...platformaticOptions(connection, settings), groupId: "-", autocommit: false });
+    this.#client.on("error", ignore);
+    listenForErrors(this.#client.connections);
+  }
+
+  /**
+   * Asks anew how topics are laid out.
+   * @throws {NotReadyError} naming those that do not exist
+   */
+  async topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>> {
+    const topics = new Map<string, TopicInfo>();
+    const missing: string[] = [];
+    // One by one: a reply about several says of one only that it is missing.
+    for (const name of names) {
+      const topic = await this.#topic(name);
+      if (topic === undefined) missing.push(name);
+      else topics.set(name, topic);
+    }
+    if (missing.length > 0) throw missingTopics(missing);
+    return topics;
+  }
+
+  async #topic(name: string): Promise<TopicInfo | undefined> {
+    try {
+      const metadata = await this.#client.metadata({ topics: [name], forceUpdate: true });
+      const topic = metadata.topics.get(name);
+      return topic === undefined ? undefined : { name, id: topic.id, leaders: topic.partitions.map(({ leader }) => leader) };
+    } catch (error) {
+      if (error instanceof Error && error.message === `Unknown topic ${name}.`) return undefined;
+      throw error;
+    }
+  }
+
+  /** The first and the next offset of partitions of a topic. The end is that of committed transactions. */
+  async ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>> {
+    const options = { topics: [topic], partitions: { [topic]: [...partitions] } };
+    const first = await this.#client.listOffsets({ ...options, timestamp: ListOffsetTimestamps.EARLIEST });
+    const end = await this.#client.listOffsets({ ...options, timestamp: ListOffsetTimestamps.LATEST });
+    return new Map(
+      partitions.map((partition) => [
+        partition,
+        { first: Number(first.get(topic)?.[partition] ?? 0n), end: Number(end.get(topic)?.[partition] ?? 0n) },
+      ]),
+    );
+  }
+
+  /** A connection to a broker that is up, for requests that are answered at once. */
+  async anyConnection(): Promise<Connection> {
+    return await this.#client.connections.getFirstAvailable(this.#bootstrap());
+  }
+
+  /** A connection to that broker, for requests that are answered at once. */
+  async connectionTo(broker: { readonly host: string; readonly port: number }): Promise<Connection> {
+    return await this.#client.connections.get(broker);
+  }
+
+  /** A connection to a node that is known from the last answer about topics. */
+  async nodeConnection(node: number, pool: ConnectionPool): Promise<Connection> {
+    const broker = this.#client.currentMetadata?.brokers.get(node);
+    if (broker === undefined) throw new Error(`node ${node} is not among the brokers`);
+    return await pool.get(broker);
+  }
+
+  /** Connections of their own, for requests that wait in the broker and would hold up others. Closed with the cluster at the latest. */
+  pool(requestTimeout: number): ConnectionPool {
+    const pool = new ConnectionPool(this.#settings.clientId, platformaticOptions(this.#connection, { ...this.#settings, requestTimeout }));
+    listenForErrors(pool);
+    this.#pools.add(pool);
+    return pool;
+  }
+
+  async closePool(pool: ConnectionPool): Promise<void> {
+    this.#pools.delete(pool);
+    await pool.close().catch(ignore);
+  }
+
+  #bootstrap() {
+    const known = this.#client.currentMetadata?.brokers.values() ?? [];
+    return [...platformaticOptions(this.#connection, this.#settings).bootstrapBrokers, ...known] as { host: string; port: number }[];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#pools].map((pool) => this.closePool(pool)));
+    await this.#client.close(true).catch(ignore);
+  }
+}
+
+export function missingTopics(names: readonly string[]): NotReadyError {
+  const what =
+    names.length === 1
+      ? `topic ${JSON.stringify(names[0])} does not exist`
+      : `topics ${names.map((name) => JSON.stringify(name)).join(", ")} do not exist`;
+  return new NotReadyError(`Kafka: ${what}; create it, or set create: true on the source`);
+}
+
+/** A connection that fails a second time has no listener left, and Node ends the process for it. Requests fail by themselves. */
+function listenForErrors(pool: ConnectionPool): void {
+  pool.on("connecting", ({ connection }) => void connection.on("error", ignore));
+}
+
+function ignore(): void {}

@@ -1,0 +1,339 @@
+import type { Position } from "../batch.ts";
+import { sleep } from "../clock.ts";
+import { InfrastructureError, NotReadyError } from "../errors.ts";
+import type { AssignedPartition } from "./assigned-partition.ts";
+import { Assignment } from "./assignment.ts";
+import { Availability } from "./availability.ts";
+import { brokerTrouble } from "./broker-errors.ts";
+import { REQUEST_TIMEOUT } from "./client-options.ts";
+import type { ConsumerContext, ConsumerSettings, KafkaConsumer } from "./consumer.ts";
+import { type Generation, GroupProtocol, type Membership, type Standing } from "./group-protocol.ts";
+import { NoGroup } from "./no-group.ts";
+import { resolveOutOfRange } from "./out-of-range.ts";
+import { Outbox } from "./outbox.ts";
+import { PlatformaticCluster, type TopicInfo } from "./platformatic-cluster.ts";
+import { PlatformaticFetcher } from "./platformatic-fetcher.ts";
+
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 5000;
+/** How often the leader of a group looks whether a topic has more partitions by now. */
+const TOPICS_INTERVAL = 60_000;
+/** A topic is believed to be gone when it is missing for that long: a broker that has just come up may not know it yet. */
+const BELIEVE_MISSING = 10_000;
+/** How long leaving the group may take when the consumer is closed. */
+const LEAVING = 3000;
+/** The part that fails when the group's coordinator can't be worked with. */
+const GROUP = "group";
+
+const EXPELLED = "the group expelled this member: the broker did not hear of it for the session timeout, or waited for it in vain";
+/** The part that fails when positions can't be looked up. */
+const POSITIONS = "positions";
+
+/** The consumer on @platformatic/kafka: its connections and wire formats, with membership and fetching of our own. */
+export class PlatformaticConsumer implements KafkaConsumer {
+  readonly #settings: ConsumerSettings;
+  readonly #context: ConsumerContext;
+  readonly #cluster: PlatformaticCluster;
+  readonly #membership: Membership;
+  readonly #availability: Availability;
+  readonly #outbox = new Outbox<AssignedPartition>();
+  readonly #closing = new AbortController();
+  /** Aborts when the group is not waited for any more. */
+  readonly #closed = new AbortController();
+  /** The last partition of each name, until it was disposed of. */
+  readonly #open = new Map<string, AssignedPartition>();
+  #running: Promise<void> | undefined;
+  #assignment: Assignment | undefined;
+  #missingSince: number | undefined;
+
+  constructor(settings: ConsumerSettings, context: ConsumerContext) {
+    this.#settings = settings;
+    this.#context = context;
+    const { sessionTimeout } = settings;
+    this.#cluster = new PlatformaticCluster(context.connection, {
+      clientId: context.clientId,
+      requestTimeout: Math.max(sessionTimeout, 10_000),
+    });
+    const { group, topics } = settings;
+    this.#membership = group === undefined ? new NoGroup(this.#cluster, topics) : new GroupProtocol(this.#cluster, { ...settings, group });
+    const subject = group === undefined ? topics.join(", ") : `${topics.join(", ")} (group ${group})`;
+    this.#availability = new Availability(`reading ${subject}`, context.logger, (reason) => context.waiting(reason));
+  }
+
+  lag(): number | undefined {
+    return this.#assignment?.lag;
+  }
+
+  async *partitions(stop: AbortSignal): AsyncGenerator<AssignedPartition, void, undefined> {
+    const over = AbortSignal.any([stop, this.#context.signal, this.#closing.signal]);
+    const close = () => this.#outbox.close();
+    over.addEventListener("abort", close, { once: true });
+    if (over.aborted) return;
+    this.#running = this.#run(over).catch((error: unknown) => this.#outbox.close(error));
+    yield* this.#outbox;
+  }
+
+  /** Joins again and again, until it is over. */
+  async #run(over: AbortSignal): Promise<void> {
+    let pause = 0;
+    while (!over.aborted) {
+      try {
+        const topics = await this.#cluster.topics(this.#settings.topics);
+        const generation = await unlessAborted(this.#membership.join(), over);
+        if (generation === undefined) break;
+        this.#availability.up(GROUP);
+        pause = 0;
+        await this.#work(generation, topics, over);
+      } catch (error) {
+        if (error instanceof NotReadyError) throw error;
+        this.#availability.down(GROUP, brokerTrouble(error, this.#context.connection));
+        pause = pause === 0 ? FIRST_PAUSE : Math.min(pause * 2, LONGEST_PAUSE);
+        await sleep(pause, over, this.#context.clock).catch(() => {});
+      }
+    }
+    await unlessAborted(
+      this.#membership.leave().catch(() => {}),
+      this.#closed.signal,
+    );
+  }
+
+  /** One generation: until its partitions were handed over, or lost. */
+  async #work(generation: Generation, topics: ReadonlyMap<string, TopicInfo>, over: AbortSignal): Promise<void> {
+    const fetcher = this.#fetcher(topics);
+    const assignment = this.#assign(generation, fetcher);
+    const ended = Promise.withResolvers<void>();
+    assignment.lost.addEventListener("abort", () => ended.resolve(), { once: true });
+    let cancelDeadline: (() => void) | undefined;
+    const drain = () => {
+      this.#drain(assignment);
+      void assignment.drained.then(() => ended.resolve());
+    };
+    const handOver = () => {
+      if (cancelDeadline !== undefined) return;
+      const patience = this.#settings.rebalanceTimeout * 0.9 - this.#settings.heartbeatInterval;
+      const why = `what was read was not written within the rebalance timeout of ${this.#settings.rebalanceTimeout} ms`;
+      cancelDeadline = this.#context.clock.after(patience, () => assignment.lose(why));
+      drain();
+    };
+    over.addEventListener("abort", drain, { once: true });
+    if (over.aborted) drain();
+    try {
+      await this.#keepUp(generation, assignment, ended.promise, handOver);
+    } finally {
+      cancelDeadline?.();
+      over.removeEventListener("abort", drain);
+      void fetcher[Symbol.asyncDispose]();
+    }
+  }
+
+  /** Heartbeats, also while partitions are being handed over, until that has ended. */
+  async #keepUp(generation: Generation, assignment: Assignment, ended: Promise<void>, handOver: () => void): Promise<void> {
+    let topicsAt = this.#context.clock.now() + TOPICS_INTERVAL;
+    while (!(await this.#settles(ended, this.#settings.heartbeatInterval))) {
+      const standing = await this.#heartbeat(generation);
+      if (standing === "expelled") assignment.lose(EXPELLED);
+      else if (standing === "rebalancing") handOver();
+      else if (generation.leader && this.#context.clock.now() >= topicsAt) {
+        topicsAt = this.#context.clock.now() + TOPICS_INTERVAL;
+        if (await this.#topicsGrew(generation)) handOver();
+      }
+    }
+  }
+
+  async #heartbeat(generation: Generation): Promise<Standing | undefined> {
+    try {
+      const standing = await this.#membership.heartbeat(generation);
+      this.#availability.up(GROUP);
+      return standing;
+    } catch (error) {
+      this.#availability.down(GROUP, brokerTrouble(error, this.#context.connection));
+      return undefined;
+    }
+  }
+
+  async #topicsGrew({ counts }: Generation): Promise<boolean> {
+    try {
+      const topics = await this.#cluster.topics([...counts.keys()]);
+      return [...topics].some(([name, { leaders }]) => leaders.length !== counts.get(name));
+    } catch {
+      return false;
+    }
+  }
+
+  /** @returns whether the promise settled within that time */
+  async #settles(promise: Promise<void>, ms: number): Promise<boolean> {
+    const late = Promise.withResolvers<boolean>();
+    const cancel = this.#context.clock.after(ms, () => late.resolve(false));
+    try {
+      return await Promise.race([promise.then(() => true), late.promise]);
+    } finally {
+      cancel();
+    }
+  }
+
+  #fetcher(topics: ReadonlyMap<string, TopicInfo>): PlatformaticFetcher {
+    const { clock, connection } = this.#context;
+    const { keyEncoding } = this.#settings;
+    return new PlatformaticFetcher(
+      this.#cluster,
+      topics,
+      { clock, keyEncoding, requestTimeout: REQUEST_TIMEOUT },
+      {
+        down: (part, error) => this.#availability.down(part, brokerTrouble(error, connection)),
+        up: (part) => this.#availability.up(part),
+        outOfRange: (partition) => this.#outOfRange(partition),
+        relayout: () => this.#relayout(),
+        replaced: (topic) => this.#replaced(topic),
+      },
+    );
+  }
+
+  #assign(generation: Generation, fetcher: PlatformaticFetcher): Assignment {
+    const { clock, signal, logger } = this.#context;
+    let starts: Promise<ReadonlyMap<string, Position>> | undefined;
+    const assignment: Assignment = new Assignment(
+      generation.assigned,
+      { maxWaiting: this.#settings.maxWaiting, clock, giveUp: AbortSignal.any([signal, this.#closing.signal]) },
+      {
+        startOf: async (partition) => {
+          starts ??= this.#starts(assignment);
+          return (await starts).get(partition.name) ?? 0;
+        },
+        wants: (partition) => fetcher.wants(partition),
+        disposed: (partition) => fetcher.remove(partition),
+        write: (partitions) => this.#write(generation, assignment, partitions),
+      },
+    );
+    this.#assignment = assignment;
+    logger.debug({ generation: generation.id, partitions: assignment.partitions.map(({ name }) => name) }, "partitions assigned");
+    for (const partition of assignment.partitions) this.#offer(partition);
+    return assignment;
+  }
+
+  /** Hands a partition out, behind the last one of its name. */
+  #offer(partition: AssignedPartition): void {
+    const before = this.#open.get(partition.name);
+    this.#open.set(partition.name, partition);
+    void partition.disposed.then(() => {
+      if (this.#open.get(partition.name) === partition) this.#open.delete(partition.name);
+    });
+    const offer = () => {
+      if (partition.ending) void partition[Symbol.asyncDispose]();
+      else this.#outbox.put(partition);
+    };
+    if (before === undefined) offer();
+    else void before.disposed.then(offer);
+  }
+
+  #drain(assignment: Assignment): void {
+    // Nobody works on what was not taken yet.
+    for (const partition of this.#outbox.withdraw()) void partition[Symbol.asyncDispose]();
+    assignment.end();
+  }
+
+  async #write(generation: Generation, assignment: Assignment, partitions: readonly AssignedPartition[]): Promise<void> {
+    const positions = new Map<AssignedPartition, Position>();
+    for (const partition of partitions) if (partition.uncommitted !== undefined) positions.set(partition, partition.uncommitted);
+    const request = [...positions].map(([{ topic, number }, position]) => ({ topic, partition: number, position }));
+    const standing = await this.#membership.commit(generation, request).catch((error: unknown) => {
+      this.#availability.down(GROUP, brokerTrouble(error, this.#context.connection));
+      throw error;
+    });
+    if (standing === "expelled") assignment.lose(EXPELLED);
+    else if (standing === "rebalancing") throw new InfrastructureError("the group is being rebalanced");
+    else for (const [partition, position] of positions) partition.wrote(position);
+  }
+
+  /** Where the partitions begin: at the committed positions, else as the settings say. */
+  async #starts(assignment: Assignment): Promise<ReadonlyMap<string, Position>> {
+    return await this.#patiently(assignment, async () => {
+      const topics = [...Map.groupBy(assignment.partitions, ({ topic }) => topic)].map(([topic, partitions]) => ({
+        topic,
+        partitions: partitions.map(({ number }) => number),
+      }));
+      const committed = await this.#membership.committed(topics);
+      const starts = new Map(committed.map(({ topic, partition, position }) => [`${topic}/${partition}`, position]));
+      for (const { topic, partitions } of topics) {
+        const fresh = partitions.filter((partition) => !starts.has(`${topic}/${partition}`));
+        if (fresh.length === 0) continue;
+        for (const [partition, { first, end }] of await this.#cluster.ranges(topic, fresh)) {
+          starts.set(`${topic}/${partition}`, this.#settings.from === "earliest" ? first : end);
+        }
+      }
+      return starts;
+    });
+  }
+
+  async #outOfRange(partition: AssignedPartition): Promise<void> {
+    const position = partition.fetchFrom;
+    const assignment = this.#assignment;
+    if (position === undefined || assignment === undefined) return;
+    try {
+      const ranges = await this.#patiently(assignment, () => this.#cluster.ranges(partition.topic, [partition.number]));
+      const range = ranges.get(partition.number) ?? { first: 0, end: 0 };
+      partition.seek(resolveOutOfRange(partition.name, position, range, this.#settings.onOutOfRange, this.#context.logger));
+    } catch (error) {
+      partition.fail(error);
+    }
+  }
+
+  /** Tries until it works, or the assignment is lost or given up. */
+  async #patiently<R>(assignment: Assignment, request: () => Promise<R>): Promise<R> {
+    const over = AbortSignal.any([assignment.lost, this.#context.signal, this.#closing.signal]);
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+      try {
+        const result = await request();
+        this.#availability.up(POSITIONS);
+        return result;
+      } catch (error) {
+        over.throwIfAborted();
+        this.#availability.down(POSITIONS, brokerTrouble(error, this.#context.connection));
+        await sleep(pause, over, this.#context.clock);
+      }
+    }
+  }
+
+  async #relayout(): Promise<ReadonlyMap<string, TopicInfo>> {
+    try {
+      const topics = await this.#cluster.topics(this.#settings.topics);
+      this.#missingSince = undefined;
+      return topics;
+    } catch (error) {
+      const now = this.#context.clock.now();
+      if (error instanceof NotReadyError) {
+        this.#missingSince ??= now;
+        if (now - this.#missingSince >= BELIEVE_MISSING) this.#outbox.close(error);
+      }
+      throw error;
+    }
+  }
+
+  /** The offsets of the topic's partitions now mean other records. */
+  #replaced(topic: string): void {
+    const error = new InfrastructureError(`Kafka topic ${JSON.stringify(topic)} was deleted while it was read`);
+    for (const partition of this.#assignment?.partitions ?? []) if (partition.topic === topic) partition.fail(error);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    this.#assignment?.lose("the consumer was closed");
+    if (this.#running !== undefined) await this.#settles(this.#running, LEAVING);
+    this.#closed.abort();
+    await this.#cluster[Symbol.asyncDispose]();
+    await this.#running;
+  }
+}
+
+/** The result, or undefined when the signal aborts first. */
+async function unlessAborted<R>(promise: Promise<R>, signal: AbortSignal): Promise<R | undefined> {
+  if (signal.aborted) return undefined;
+  const aborted = Promise.withResolvers<undefined>();
+  const abort = () => aborted.resolve(undefined);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    promise.catch(() => {});
+  }
+}

@@ -8,3 +8,5 @@ export type { NatsOptions, NatsService } from "./nats.ts";
 export { startNats } from "./nats.ts";
 export { startPostgres } from "./postgres.ts";
 export { startRedis } from "./redis.ts";
+export type { SharedServices } from "./shared.ts";
+export { kafka, nats, postgres, redis, SHARED_VARIABLES, sharedServices } from "./shared.ts";

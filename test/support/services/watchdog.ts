@@ -3,7 +3,7 @@
  * of a pipe: when the pipe closes, however that came about, it ends the processes that it was told of and removes their files.
  */
 import { spawn } from "node:child_process";
-import { chmodSync, mkdtempSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
@@ -24,6 +24,7 @@ for turn in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.2
 done
 for p in $pids; do kill -KILL "$p"; done 2>/dev/null
+for script in "$1"/at-end-*; do [ -f "$script" ] && sh "$script"; done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `;
 
@@ -69,4 +70,13 @@ export function newServiceDir(name: string): string {
   const dir = mkdtempSync(join(scratchDir(), `${name}-`));
   chmodSync(dir, 0o755);
   return dir;
+}
+
+let scripts = 0;
+
+/** Has a command run when this process has ended, for what is no process of ours. Gives a function that takes it back. */
+export function atEnd(command: readonly string[]): () => void {
+  const file = join(scratchDir(), `at-end-${++scripts}`);
+  writeFileSync(file, command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" "));
+  return () => rmSync(file, { force: true });
 }

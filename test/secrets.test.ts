@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { hasReference, maskUrl, redact, resolveReferences, urlPasswords } from "../src/secrets.ts";
 
-void test("references are replaced at any depth, and what they stood for is listed", (t) => {
+test("references are replaced at any depth, and what they stood for is listed", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "millrace-secrets-"));
   t.after(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, "password"), "from-a-file\n");
@@ -22,7 +22,7 @@ void test("references are replaced at any depth, and what they stood for is list
   assert.deepEqual(resolved.faults, []);
 });
 
-void test("what can't be resolved is named with its path, all of it", () => {
+test("what can't be resolved is named with its path, all of it", () => {
   const resolved = resolveReferences({ a: { b: ["${env:MILLRACE_NOT_SET}"] }, c: "${file:no/such/file}", d: "${env:}" }, "/tmp");
   assert.deepEqual(
     resolved.faults.map((fault) => fault.path),
@@ -32,18 +32,18 @@ void test("what can't be resolved is named with its path, all of it", () => {
   assert.match(resolved.faults[1]?.what ?? "", /ENOENT.*\/tmp\/no\/such\/file/);
 });
 
-void test("a reference to something that is no plain file is refused", () => {
+test("a reference to something that is no plain file is refused", () => {
   const resolved = resolveReferences("${file:/dev/zero}", "/");
   assert.match(resolved.faults[0]?.what ?? "", /\/dev\/zero is no file/);
 });
 
-void test("a key __proto__ does not change a prototype", () => {
+test("a key __proto__ does not change a prototype", () => {
   const resolved = resolveReferences(JSON.parse('{"__proto__": {"admin": true}, "x": "y"}'), "/").value as object;
   assert.equal(Object.getPrototypeOf(resolved), Object.prototype);
   assert.equal(Reflect.get(resolved, "admin"), undefined);
 });
 
-void test("references are found in texts", () => {
+test("references are found in texts", () => {
   assert.equal(hasReference("a ${env:B} c"), true);
   assert.equal(hasReference("a ${file:/b} c"), true);
   assert.equal(hasReference("${other}"), false);
@@ -59,13 +59,13 @@ const urls: readonly (readonly [string, string])[] = [
   ["nats://token@b:4222", "nats://[secret]@b:4222"],
   ["postgres://db/x?user=me&password=secret&a=b", "postgres://db/x?user=me&password=[secret]&a=b"],
 ];
-for (const [url, masked] of urls) void test(`the password of ${masked} is hidden`, () => assert.equal(maskUrl(url), masked));
+for (const [url, masked] of urls) test(`the password of ${masked} is hidden`, () => assert.equal(maskUrl(url), masked));
 
-void test("passwords of URLs are found at any depth, as written and decoded", () => {
+test("passwords of URLs are found at any depth, as written and decoded", () => {
   assert.deepEqual(urlPasswords({ a: ["postgres://me:p%40ss@db", 1], b: "redis://cache" }), ["p%40ss", "p@ss"]);
 });
 
-void test("secrets are hidden wherever they stand: bare, in JSON, in a URL", () => {
+test("secrets are hidden wherever they stand: bare, in JSON, in a URL", () => {
   const secret = 'a"b/c';
   assert.equal(
     redact(`bare a"b/c, json {"x":"a\\"b/c"}, url ?q=a%22b%2Fc`, [secret]),
@@ -74,10 +74,10 @@ void test("secrets are hidden wherever they stand: bare, in JSON, in a URL", () 
   assert.equal(redact("nothing to hide: http://u:pw@h", []), "nothing to hide: http://u:[secret]@h");
 });
 
-void test("a short secret is hidden only where it stands alone", () => {
+test("a short secret is hidden only where it stands alone", () => {
   assert.equal(redact("line 100, value 1", ["1"]), "line 100, value [secret]");
 });
 
-void test("of secrets within each other the longer one is hidden first", () => {
+test("of secrets within each other the longer one is hidden first", () => {
   assert.equal(redact("hunter22", ["hunter", "hunter22"]), "[secret]");
 });

@@ -26,7 +26,8 @@ function describeIssue(issue: Issue, above: Path, root: string, schema: unknown)
     const branch = nearestBranch(issue.errors);
     if (branch !== undefined) return branch.flatMap((inner) => describeIssue(inner, path, root, schema));
   }
-  return [`${pathText(root, path)}: ${issue.message}`];
+  const missing = issue.code === "invalid_type" && issue.message.endsWith("received undefined");
+  return [`${pathText(root, path)}: ${missing ? `is missing (${issue.expected})` : issue.message}`];
 }
 
 /**

@@ -27,13 +27,13 @@ export interface StoredObject {
 
 /** What every task store must do. */
 export function taskStoreSuite(name: string, open: (t: TestContext) => Promise<StoreHarness>): void {
-  void suite(`task store: ${name}`, () => {
-    void test("an empty store has no tasks", async (t) => {
+  suite(`task store: ${name}`, () => {
+    test("an empty store has no tasks", async (t) => {
       const { store } = await open(t);
       assert.deepEqual(await store.read(t.signal), { tasks: [], faults: [] });
     });
 
-    void test("tasks are read as they were written, in the order of their names", async (t) => {
+    test("tasks are read as they were written, in the order of their names", async (t) => {
       const { store, put } = await open(t);
       await put("b", { product: "p", instances: 3, enabled: false, config: { deep: [{ "x-y": 1.5, on: true, none: null }] } });
       await put("a", { product: "q" });
@@ -46,7 +46,7 @@ export function taskStoreSuite(name: string, open: (t: TestContext) => Promise<S
       assert.equal(new Set(contents.tasks.map((task) => task.where)).size, 2, "each place is named apart");
     });
 
-    void test("what is added, changed and removed is told of and read", async (t) => {
+    test("what is added, changed and removed is told of and read", async (t) => {
       const { store, put, remove } = await open(t);
       const changes = new Watch(store);
       t.after(() => changes.end());
@@ -63,7 +63,7 @@ export function taskStoreSuite(name: string, open: (t: TestContext) => Promise<S
       assert.deepEqual(await changes.until("a is gone", (found) => found.length === 1), [{ id: "b", product: "p" }]);
     });
 
-    void test("something broken is told with its place and harms no other task", async (t) => {
+    test("something broken is told with its place and harms no other task", async (t) => {
       const { store, put, putBroken } = await open(t);
       await put("a", { product: "p" });
       await putBroken("b");
@@ -80,7 +80,7 @@ export function taskStoreSuite(name: string, open: (t: TestContext) => Promise<S
       assert.match(told[0]?.what ?? "", /JSON|YAML/);
     });
 
-    void test("a store that is away is an error, never an empty store, and can be read when it is back", async (t) => {
+    test("a store that is away is an error, never an empty store, and can be read when it is back", async (t) => {
       const { store, put, away, back } = await open(t);
       await put("a", { product: "p" });
       assert.equal(values(await store.read(t.signal)).length, 1);
@@ -90,7 +90,7 @@ export function taskStoreSuite(name: string, open: (t: TestContext) => Promise<S
       assert.deepEqual(values(await store.read(t.signal)), [{ id: "a", product: "p" }]);
     });
 
-    void test("reading ends when it is given up", async (t) => {
+    test("reading ends when it is given up", async (t) => {
       const { store } = await open(t);
       const reason = new Error("given up");
       await assert.rejects(store.read(AbortSignal.abort(reason)), reason);

@@ -22,7 +22,7 @@ for (const form of ["yaml", "json"] as const) {
   });
 }
 
-void test("a list of tasks, several documents, anchors and merges; lines are told", async (t) => {
+test("a list of tasks, several documents, anchors and merges; lines are told", async (t) => {
   const folder = tempFolder(t);
   const text = `# tasks\n- &one\n  id: a\n  product: p\n- { <<: *one, id: b }\n---\nid: c\nproduct: q\n`;
   writeFileSync(join(folder, "all.yml"), text);
@@ -48,7 +48,7 @@ const faulty: readonly (readonly [name: string, file: string, text: string, wher
   ["a bomb of aliases", "x.yaml", bomb(), /x\.yaml$/, /[Aa]lias/],
 ];
 for (const [name, file, text, where, what] of faulty) {
-  void test(`${name} is a fault with its place, and shows nothing of the text`, async (t) => {
+  test(`${name} is a fault with its place, and shows nothing of the text`, async (t) => {
     const folder = tempFolder(t);
     writeFileSync(join(folder, file), text);
     const { tasks, faults } = await new FilesStore(folder).read(t.signal);
@@ -65,14 +65,14 @@ function bomb(): string {
   return ["id: a", "l0: &l0 [x, x, x]", ...levels].join("\n");
 }
 
-void test("only comments, or an empty list, is no task and no fault", async (t) => {
+test("only comments, or an empty list, is no task and no fault", async (t) => {
   const folder = tempFolder(t);
   writeFileSync(join(folder, "a.yaml"), "# id: a\n# product: p\n");
   writeFileSync(join(folder, "b.json"), "[]");
   assert.deepEqual(await new FilesStore(folder).read(t.signal), { tasks: [], faults: [] });
 });
 
-void test("a file that turns bad keeps its tasks as they were, until it is good again or gone", async (t) => {
+test("a file that turns bad keeps its tasks as they were, until it is good again or gone", async (t) => {
   const folder = tempFolder(t);
   const file = join(folder, "a.yaml");
   const store = new FilesStore(folder);
@@ -91,7 +91,7 @@ void test("a file that turns bad keeps its tasks as they were, until it is good 
   assert.deepEqual(await read(), [[], 0]);
 });
 
-void test("references are replaced, relative to the file; one that can't be is a fault of that task alone", async (t) => {
+test("references are replaced, relative to the file; one that can't be is a fault of that task alone", async (t) => {
   const folder = tempFolder(t);
   writeFileSync(join(folder, ".password"), "hunter22\n");
   writeFileSync(
@@ -110,7 +110,7 @@ void test("references are replaced, relative to the file; one that can't be is a
   assert.deepEqual(faults, []);
 });
 
-void test("dot files, other files and folders are passed over; a dangling link and a folder named like a file are faults", async (t) => {
+test("dot files, other files and folders are passed over; a dangling link and a folder named like a file are faults", async (t) => {
   const folder = tempFolder(t);
   for (const name of [".hidden.yaml", "notes.txt", "a.yaml~"]) writeFileSync(join(folder, name), "broken: [");
   mkdirSync(join(folder, "sub"));

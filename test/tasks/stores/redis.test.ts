@@ -40,7 +40,7 @@ taskStoreSuite("redis", async (t) => {
   };
 });
 
-void test("the field is the id when the value has none; another id in it, and no object, are faults", async (t) => {
+test("the field is the id when the value has none; another id in it, and no object, are faults", async (t) => {
   const key = ownKey(t);
   await client.hset(key, { a: '{"product":"p"}', b: '{"id":"c","product":"p"}', d: "[]" });
   const { tasks } = await new RedisStore({ url, key, every: 50 }).read(t.signal);
@@ -49,14 +49,14 @@ void test("the field is the id when the value has none; another id in it, and no
   assert.match(tasks[2]?.faults[0] ?? "", /must be a task/);
 });
 
-void test("references are refused: whoever may write a row must not read this machine's secrets", async (t) => {
+test("references are refused: whoever may write a row must not read this machine's secrets", async (t) => {
   const key = ownKey(t);
   await client.hset(key, "a", '{"product":"p","config":{"list":["${env:HOME}"]}}');
   const { tasks } = await new RedisStore({ url, key, every: 50 }).read(t.signal);
   assert.match(tasks[0]?.faults[0] ?? "", /\$\{env:…\} .* settings and task files only/);
 });
 
-void test("another kind of key is an error that names the store without its password", async (t) => {
+test("another kind of key is an error that names the store without its password", async (t) => {
   const key = ownKey(t);
   await client.set(key, "text");
   await assert.rejects(new RedisStore({ url, key, every: 50 }).read(t.signal), /the hash can't be read: WRONGTYPE/);

@@ -75,7 +75,7 @@ function jsonOrNull(config: object | undefined): string | null {
   return config === undefined ? null : JSON.stringify(config);
 }
 
-void test("a json column gives the config", async (t) => {
+test("a json column gives the config", async (t) => {
   const table = await ownTable(t, "json");
   await client.query(`INSERT INTO ${table} VALUES ('a', 'p', 2, true, '{"n": [1]}')`);
   const { tasks } = await new SqlStore({ url, query: `SELECT * FROM ${table}`, every: 50 }).read(t.signal);
@@ -85,13 +85,13 @@ void test("a json column gives the config", async (t) => {
   );
 });
 
-void test("the query can't write", async (t) => {
+test("the query can't write", async (t) => {
   const table = await ownTable(t, "json");
   const store = new SqlStore({ url, query: `DELETE FROM ${table} RETURNING *`, every: 50 });
   await assert.rejects(store.read(t.signal), /the query failed: cannot execute DELETE in a read-only transaction/);
 });
 
-void test("what the database says against the query is told without the password", async (t) => {
+test("what the database says against the query is told without the password", async (t) => {
   const withPassword = new URL(url);
   withPassword.password = "hunter22";
   const store = new SqlStore({ url: withPassword.href, query: "SELECT * FROM no_such_table_of_hunter22", every: 50 });
@@ -99,12 +99,12 @@ void test("what the database says against the query is told without the password
   assert.doesNotMatch(store.name, /hunter22/);
 });
 
-void test("a row without an id has a place all the same", async (t) => {
+test("a row without an id has a place all the same", async (t) => {
   const store = new SqlStore({ url, query: "SELECT NULL AS id, 'p' AS product", every: 50 });
   assert.match((await store.read(t.signal)).tasks[0]?.where ?? "", / row number 1$/);
 });
 
-void test("a host that does not resolve is named", async (t) => {
+test("a host that does not resolve is named", async (t) => {
   const store = new SqlStore({ url: "postgres://me@no-such-host.invalid/db", query: "SELECT 1", every: 50 });
   await assert.rejects(store.read(t.signal), /the query failed: .*no-such-host\.invalid/);
 });

@@ -1,0 +1,121 @@
+import type { ChildProcess } from "node:child_process";
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+import type { Logger } from "../contracts.ts";
+import { InfrastructureError } from "../errors.ts";
+import type { Answer, FromCatalog, Question } from "./catalog-messages.ts";
+
+/** How a question ended that has no answer. */
+export interface NoAnswer {
+  readonly type: "none";
+  /** What the product did: `called process.exit(3)`, `did not finish in 10 s`. */
+  readonly reason: string;
+}
+
+/** How long the process may take to start. Milliseconds. */
+const START_TIMEOUT = 30_000;
+
+/** So much of what product code prints is kept for the log, should it die. */
+const TAIL_LENGTH = 4_000;
+
+const program = fileURLToPath(new URL(`./catalog-process.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url));
+
+/** One process for product code. It is asked one question at a time; after one without an answer it is gone. */
+export class CatalogChild implements AsyncDisposable {
+  readonly #process: ChildProcess;
+  readonly #logger: Logger;
+  readonly #gone: Promise<void>;
+  #answered = 0;
+  #asked = 0;
+  #printed = "";
+  #uncaught: string | undefined;
+  /** Hears what comes from the process; a reason when nothing more will. */
+  #hear: (heard: FromCatalog | string) => void = () => undefined;
+
+  private constructor(logger: Logger) {
+    this.#logger = logger;
+    // A debugger's options must not be inherited: two processes can't listen on one port.
+    const execArgv = ["--max-old-space-size=1024"];
+    this.#process = fork(program, [], { execArgv, serialization: "advanced", stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    for (const output of [this.#process.stdout, this.#process.stderr]) {
+      output?.setEncoding("utf8").on("data", (text: string) => (this.#printed = (this.#printed + text).slice(-TAIL_LENGTH)));
+    }
+    this.#process.on("message", (message: FromCatalog) => this.#hear(message));
+    this.#process.on("error", (error) => this.#hear(`could not be started: ${error.message}`));
+    this.#gone = new Promise((resolve) => {
+      this.#process.on("exit", (code, signal) => {
+        this.#hear(this.#uncaught ?? exitReason(code, signal));
+        resolve();
+      });
+    });
+    this.#process.on("disconnect", () => this.#process.kill("SIGKILL"));
+  }
+
+  /** @throws {InfrastructureError} when the process does not start */
+  static async start(logger: Logger): Promise<CatalogChild> {
+    const child = new CatalogChild(logger);
+    const ready = await child.#next(START_TIMEOUT, (message) => (message.type === "ready" ? true : undefined));
+    if (ready === true) return child;
+    await child[Symbol.asyncDispose]();
+    throw new InfrastructureError(
+      `the process that checks tasks ${ready.reason}${child.#printed === "" ? "" : `: ${child.#printed.trim()}`}`,
+    );
+  }
+
+  /** Whether no product code has run in it yet. */
+  get fresh(): boolean {
+    return this.#asked === 0;
+  }
+
+  /** @param timeout milliseconds; without an answer by then the process is ended */
+  async ask(question: Question, timeout: number): Promise<Answer | NoAnswer> {
+    const number = ++this.#asked;
+    this.#process.send({ number, question }, () => undefined);
+    const given = await this.#next(timeout, (message) =>
+      message.type === "answer" && message.number === number ? message.answer : undefined,
+    );
+    if (given.type !== "none") {
+      this.#answered++;
+      return given;
+    }
+    await this[Symbol.asyncDispose]();
+    if (this.#printed !== "")
+      this.#logger.debug({ answered: this.#answered, printed: this.#printed }, "product code ended the process that checks tasks");
+    return given;
+  }
+
+  /** Waits for the message that `pick` takes. */
+  async #next<T>(timeout: number, pick: (message: FromCatalog) => T | undefined): Promise<T | NoAnswer> {
+    return await new Promise((resolve) => {
+      const end = (result: T | NoAnswer) => {
+        clearTimeout(timer);
+        this.#hear = () => undefined;
+        resolve(result);
+      };
+      const timer = setTimeout(() => end({ type: "none", reason: `did not finish in ${timeout / 1000} s` }), timeout);
+      this.#hear = (heard) => {
+        if (typeof heard === "string") end({ type: "none", reason: heard });
+        else if (heard.type === "uncaught") this.#uncaught = `threw ${heard.what}`;
+        else {
+          const picked = pick(heard);
+          if (picked !== undefined) end(picked);
+        }
+      };
+      if (this.#process.exitCode !== null || this.#process.signalCode !== null) {
+        this.#hear(exitReason(this.#process.exitCode, this.#process.signalCode));
+      }
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.pid === undefined) return;
+    this.#process.kill("SIGKILL");
+    await this.#gone;
+  }
+}
+
+function exitReason(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal === "SIGABRT") return "ended the process by SIGABRT, as when memory runs out";
+  return signal === null ? `called process.exit(${code ?? 0})` : `ended the process by ${signal}`;
+}

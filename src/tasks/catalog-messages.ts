@@ -1,0 +1,41 @@
+/**
+ * Every message between the process that manages the tasks and the one that runs product code for it. They travel over
+ * Node's IPC channel as structured clones, so they are plain data. `check` holds secrets.
+ */
+import type { Fault } from "../errors.ts";
+import type { TaskDefinition } from "./task.ts";
+
+/** What the child is asked. One question at a time; each has one answer. */
+export type Question =
+  /** Import a product. */
+  | { readonly type: "load"; readonly folder: string }
+  /** Build the plan of a task. */
+  | { readonly type: "check"; readonly task: TaskDefinition };
+
+export type Answer =
+  | {
+      readonly type: "loaded";
+      readonly description: string | undefined;
+      readonly schema: unknown;
+      /** What the product's own `tasks()` gave; undefined when it has none, or it failed. */
+      readonly tasks: readonly unknown[] | undefined;
+      readonly tasksFault: Fault | undefined;
+    }
+  /** The product can't be imported. */
+  | { readonly type: "broken"; readonly fault: Fault }
+  | { readonly type: "valid"; readonly warnings: readonly string[] }
+  /** The task's plan can't be built. */
+  | { readonly type: "invalid"; readonly reasons: readonly string[] };
+
+/** From the parent. */
+export interface Asked {
+  readonly number: number;
+  readonly question: Question;
+}
+
+/** From the child. */
+export type FromCatalog =
+  | { readonly type: "ready" }
+  | { readonly type: "answer"; readonly number: number; readonly answer: Answer }
+  /** The last message of a child in which an exception was not caught. */
+  | { readonly type: "uncaught"; readonly what: string };

@@ -1,0 +1,110 @@
+/**
+ * The process that runs product code for the task manager: it imports products and builds the plan of each task once. A
+ * product may hang, end the process or fill the memory here and harms nothing but this process. See catalog.ts.
+ */
+import { Worker } from "node:worker_threads";
+
+import type { Logger } from "../contracts.ts";
+import { ConfigError, messageOf } from "../errors.ts";
+import type { Fault } from "../errors.ts";
+import { planWarnings } from "../pipeline/plan-warnings.ts";
+import type { Product } from "../product.ts";
+import { redact } from "../secrets.ts";
+import type { Answer, Asked, FromCatalog, Question } from "./catalog-messages.ts";
+import { faultOf } from "./product-faults.ts";
+import { buildPlan, jsonSchema, loadProduct } from "./products.ts";
+import type { TaskDefinition } from "./task.ts";
+
+/** Products get a logger that is silent: what they log here was logged, or will be, where the task runs. */
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+/** Kept before any product runs, which may change `process`. */
+const sendToParent = process.send?.bind(process) as ((message: FromCatalog, done: () => void) => boolean) | undefined;
+
+function tell(message: FromCatalog): Promise<void> {
+  return new Promise((resolve) => {
+    if (sendToParent === undefined) throw new Error("this program is started by the task manager, not by hand");
+    sendToParent(message, () => resolve());
+  });
+}
+
+/**
+ * Ends this process when its parent is gone, even while product code hangs: the channel's `disconnect` is only told of
+ * as long as the event loop turns.
+ */
+function dieWithParent(): void {
+  const source = `
+    const parent = require("node:worker_threads").workerData;
+    setInterval(() => { if (process.ppid !== parent) process.kill(process.pid, "SIGKILL"); }, 500);`;
+  const options = { eval: true, workerData: process.ppid, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 16 } };
+  new Worker(source, options).unref();
+  process.on("disconnect", () => process.exit());
+}
+
+async function answer(question: Question): Promise<Answer> {
+  return question.type === "load" ? await load(question.folder) : await check(question.task);
+}
+
+async function load(folder: string): Promise<Answer> {
+  let product: Product;
+  try {
+    product = await loadProduct(folder);
+  } catch (error) {
+    return { type: "broken", fault: firstFault(error, folder) };
+  }
+  const { description } = product;
+  const loaded = { type: "loaded", description, schema: jsonSchema(product), tasks: undefined, tasksFault: undefined } as const;
+  try {
+    return { ...loaded, tasks: await ownTasks(product) };
+  } catch (error) {
+    const { where, what } = faultOf(error, undefined, folder);
+    return { ...loaded, tasksFault: { where, what: `tasks() of product "${product.name}" failed: ${redact(what)}` } };
+  }
+}
+
+function firstFault(error: unknown, folder: string): Fault {
+  const [fault] = error instanceof ConfigError ? error.faults : [];
+  return fault ?? { where: folder, what: messageOf(error) };
+}
+
+async function ownTasks(product: Product): Promise<readonly unknown[] | undefined> {
+  if (product.tasks === undefined) return undefined;
+  const end = new AbortController();
+  try {
+    const tasks: unknown = await product.tasks({ signal: end.signal, logger: silent });
+    if (!Array.isArray(tasks)) throw new TypeError("it must give a list of tasks");
+    // Only what can be said in JSON can be a task: functions and the like would not reach a worker.
+    return JSON.parse(JSON.stringify(tasks)) as unknown[];
+  } finally {
+    end.abort();
+  }
+}
+
+async function check(task: TaskDefinition): Promise<Answer> {
+  const end = new AbortController();
+  try {
+    const product = await loadProduct(task.folder);
+    const identity = { id: task.id, product: task.product, instance: 0, instances: task.instances };
+    const plan = buildPlan(product, task, { task: identity, logger: silent, signal: end.signal });
+    return { type: "valid", warnings: planWarnings(plan).map((warning) => redact(warning, task.secrets)) };
+  } catch (error) {
+    const reasons = error instanceof ConfigError ? error.faults.map((fault) => fault.what) : [messageOf(error)];
+    return { type: "invalid", reasons: reasons.map((reason) => redact(reason, task.secrets)) };
+  } finally {
+    end.abort();
+  }
+}
+
+function uncaught(kind: string): (thrown: unknown) => void {
+  return (thrown) => {
+    void tell({ type: "uncaught", what: `${kind}: ${redact(messageOf(thrown))}` }).then(() => process.exit(1));
+  };
+}
+
+dieWithParent();
+process.on("uncaughtException", uncaught("an exception that nothing caught"));
+process.on("unhandledRejection", uncaught("a rejected promise that nothing awaited"));
+process.on("message", (asked: Asked) => {
+  void answer(asked.question).then((given) => tell({ type: "answer", number: asked.number, answer: given }));
+});
+await tell({ type: "ready" });

@@ -1,0 +1,224 @@
+/**
+ * Production through kafkajs. It keeps the sequence numbers itself and takes them back when a send fails, so a batch whose
+ * outcome is unknown must be the next one that it sends for the partition, or the producer must not be used any more:
+ * with the numbers of another batch, the broker would take new records for old ones and drop them.
+ */
+import type { IHeaders, Kafka, Message, Producer } from "kafkajs";
+
+import type { EventHeaders } from "../batch.ts";
+import type { KafkaConnection } from "../connections.ts";
+import type { Logger } from "../contracts.ts";
+import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
+import { REQUEST_TIMEOUT } from "./client-options.ts";
+import { createKafkajs, KAFKAJS_COMPRESSION } from "./kafkajs-client.ts";
+import type { Outcome, PartitionWriter, ProducerClient } from "./producer-client.ts";
+import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
+import type { NewTopic, ProducerSettings } from "./producer.ts";
+import type { OutgoingRecord } from "./record-batch-writer.ts";
+
+const ALL_REPLICAS = -1;
+
+/** How long the broker may wait for its replicas: less than we wait for the broker, so that it is the broker who tells. */
+const REPLICA_TIMEOUT = REQUEST_TIMEOUT - 10_000;
+
+export class KafkajsProducer implements ProducerClient {
+  readonly #connection: KafkaConnection;
+  readonly #kafka: Kafka;
+  readonly #compression: ProducerSettings["compression"];
+  #session: Session | undefined;
+  readonly #retired = new Set<Session>();
+
+  constructor(connection: KafkaConnection, settings: ProducerSettings, clientId: string, logger: Logger) {
+    this.#connection = connection;
+    this.#kafka = createKafkajs(connection, { clientId }, logger);
+    this.#compression = settings.compression;
+  }
+
+  async partitions(topic: string): Promise<number | undefined> {
+    const admin = this.#kafka.admin({ retry: { retries: 1 } });
+    try {
+      await admin.connect();
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+      return topics.find(({ name }) => name === topic)?.partitions.length;
+    } catch (error) {
+      if (isMissing(brokerErrorName(error) ?? "")) return undefined;
+      throw this.#failure(error, topic);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  async createTopic(topic: string, { partitions, replicas }: NewTopic): Promise<void> {
+    const admin = this.#kafka.admin({ retry: { retries: 1 } });
+    try {
+      await admin.connect();
+      await admin.createTopics({ topics: [{ topic, numPartitions: partitions ?? -1, replicationFactor: replicas ?? -1 }] });
+    } catch (error) {
+      throw this.#failure(error, topic);
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  writer(topic: string, partition: number): PartitionWriter {
+    return new KafkajsWriter(this, topic, partition);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#session !== undefined) this.retire(this.#session);
+    await Promise.all([...this.#retired].map((session) => session.closed));
+  }
+
+  /** The producer in use, connected. */
+  async session(): Promise<Session> {
+    const session = (this.#session ??= new Session(this.#kafka, this.#compression));
+    try {
+      await session.connected;
+    } catch (error) {
+      this.retire(session);
+      throw error;
+    }
+    return session;
+  }
+
+  /** No batch begins with it any more; it is closed when those that it has are settled. */
+  retire(session: Session): void {
+    if (this.#session === session) this.#session = undefined;
+    if (this.#retired.has(session)) return;
+    this.#retired.add(session);
+    void session.close().then(() => this.#retired.delete(session));
+  }
+
+  /** Why there is no answer, for the operator. */
+  troubleIn(error: unknown): string {
+    return brokerTrouble(error, this.#connection);
+  }
+
+  #failure(error: unknown, topic: string): Error {
+    const name = brokerErrorName(error);
+    if (name !== undefined && meaningOf(name) === "denied") return denial(topic, name, error);
+    return new Error(this.troubleIn(error), { cause: error });
+  }
+}
+
+/** One kafkajs producer, which is one producer id. */
+class Session {
+  readonly connected: Promise<void>;
+  readonly #producer: Producer;
+  readonly #compression: ProducerSettings["compression"];
+  readonly #sends = new Set<Promise<unknown>>();
+  #closed: Promise<void> | undefined;
+
+  constructor(kafka: Kafka, compression: ProducerSettings["compression"]) {
+    this.#producer = kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      // Few: whoever sends tries again by itself, and says why.
+      retry: { retries: 1, initialRetryTime: 100, maxRetryTime: 1000 },
+    });
+    this.#compression = compression;
+    this.connected = this.#producer.connect();
+  }
+
+  get closed(): Promise<void> {
+    return this.#closed ?? Promise.resolve();
+  }
+
+  async send(topic: string, messages: Message[]): Promise<void> {
+    const compression = KAFKAJS_COMPRESSION[this.#compression];
+    const sent = this.#producer.send({ topic, messages, acks: ALL_REPLICAS, timeout: REPLICA_TIMEOUT, compression });
+    this.#sends.add(sent);
+    try {
+      await sent;
+    } finally {
+      this.#sends.delete(sent);
+    }
+  }
+
+  /** Closed before all sends are settled, it would lose what it has confirmed. */
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    while (this.#sends.size > 0) await Promise.allSettled(this.#sends);
+    await this.connected.catch(() => undefined);
+    await this.#producer.disconnect().catch(() => undefined);
+  }
+}
+
+class KafkajsWriter implements PartitionWriter {
+  readonly #client: KafkajsProducer;
+  readonly #topic: string;
+  readonly #partition: number;
+  /** The batch whose outcome is not known yet, and the session that has its number. */
+  #batch: { readonly records: readonly OutgoingRecord[]; readonly messages: Message[]; session: Session | undefined } | undefined;
+
+  constructor(client: KafkajsProducer, topic: string, partition: number) {
+    this.#client = client;
+    this.#topic = topic;
+    this.#partition = partition;
+  }
+
+  async send(records: readonly OutgoingRecord[]): Promise<Outcome> {
+    if (this.#batch?.records !== records) {
+      this.#batch = { records, messages: records.map((record) => messageOf(record, this.#partition)), session: undefined };
+    }
+    const batch = this.#batch;
+    try {
+      batch.session ??= await this.#client.session();
+      await batch.session.send(this.#topic, batch.messages);
+    } catch (error) {
+      return this.#outcome(error);
+    }
+    this.#batch = undefined;
+    return WRITTEN;
+  }
+
+  abandon(): void {
+    const session = this.#batch?.session;
+    if (session !== undefined) this.#client.retire(session);
+    this.#batch = undefined;
+  }
+
+  #outcome(error: unknown): Outcome {
+    const name = brokerErrorName(error);
+    const reason = name === undefined ? this.#client.troubleIn(error) : `Kafka answers for ${this.#topic}/${this.#partition}: ${name}`;
+    const meaning = name === undefined ? "again" : meaningOf(name);
+    if (name === undefined || meaning === "again") return { kind: "again", reason, missing: isMissing(name ?? "") };
+    if (meaning === "identity") {
+      const session = this.#batch?.session;
+      if (session !== undefined) this.#client.retire(session);
+      if (this.#batch !== undefined) this.#batch.session = undefined;
+      return { kind: "again", reason };
+    }
+    this.#batch = undefined;
+    if (meaning === "written") return WRITTEN;
+    if (meaning === "denied") return { kind: "denied", error: denial(this.#topic, name, error) };
+    return { kind: "refused", tooLarge: isTooLarge(name), reason };
+  }
+}
+
+function messageOf({ key, value, time, headers }: OutgoingRecord, partition: number): Message {
+  return {
+    partition,
+    key: key === undefined ? null : buffered(key),
+    value: value === null ? null : buffered(value),
+    ...(Number.isFinite(time) ? { timestamp: String(Math.trunc(time)) } : {}),
+    ...(headers === undefined ? {} : { headers: headersOf(headers) }),
+  };
+}
+
+/** kafkajs takes text, or bytes as a Buffer. */
+function buffered(text: string | Uint8Array): string | Buffer {
+  return typeof text === "string" || Buffer.isBuffer(text) ? text : Buffer.from(text.buffer, text.byteOffset, text.byteLength);
+}
+
+/** kafkajs keeps the values of each name in order, but not the order of different names. */
+function headersOf(headers: EventHeaders): IHeaders {
+  const grouped = Object.create(null) as Record<string, (string | Buffer)[]>;
+  for (const [name, value] of headers) (grouped[name] ??= []).push(buffered(value));
+  return grouped;
+}

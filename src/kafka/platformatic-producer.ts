@@ -1,0 +1,272 @@
+/**
+ * Production through @platformatic/kafka: its connections, metadata and requests, with batches and sequence numbers of our
+ * own. Its `send` spends five times as long on each record, and after a failure it forgets which of them were sent.
+ */
+import type { Connection, ResponseParser } from "@platformatic/kafka";
+import { Admin, produceV9, produceV10, produceV11, Producer, protocolErrorsCodesById, Writer } from "@platformatic/kafka";
+
+import type { KafkaConnection } from "../connections.ts";
+import { InfrastructureError } from "../errors.ts";
+import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
+import { platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
+import type { Codec } from "./codecs.ts";
+import type { Outcome, PartitionWriter, ProducerClient } from "./producer-client.ts";
+import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
+import type { NewTopic, ProducerSettings } from "./producer.ts";
+import type { OutgoingRecord } from "./record-batch-writer.ts";
+import { signBatch, writeBatch } from "./record-batch-writer.ts";
+
+const PRODUCE = 0;
+const ALL_REPLICAS = -1;
+
+/** How long the broker may wait for its replicas: less than we wait for the broker, so that it is the broker who tells. */
+const REPLICA_TIMEOUT = REQUEST_TIMEOUT - 10_000;
+
+/** The versions of the produce request that differ only in the answer. Kafka 2.8 and later have one of them. */
+const ANSWER_PARSERS: ReadonlyMap<number, ResponseParser<ProduceResponse>> = new Map([
+  [11, produceV11.parseResponse],
+  [10, produceV10.parseResponse],
+  [9, produceV9.parseResponse],
+]);
+
+type ProduceResponse = ReturnType<typeof produceV11.parseResponse>;
+
+/** What a broker answered that did not take a batch. */
+interface Answer {
+  /** The name of the protocol's error. */
+  readonly name: string;
+  readonly message: string;
+}
+
+interface ProducerId {
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+}
+
+export class PlatformaticProducer implements ProducerClient {
+  readonly codec: Codec | "none";
+  readonly #connection: KafkaConnection;
+  readonly #clientId: string;
+  readonly #client: Producer;
+  #version: Promise<number> | undefined;
+  #producerId: Promise<ProducerId> | undefined;
+
+  constructor(connection: KafkaConnection, settings: ProducerSettings, clientId: string) {
+    this.codec = settings.compression;
+    this.#connection = connection;
+    this.#clientId = clientId;
+    this.#client = new Producer(platformaticOptions(connection, { clientId }));
+    // A connection that fails a second time has no listener left, and Node ends the process for it.
+    this.#client.connections.on("connecting", ({ connection }) => void connection.on("error", () => undefined));
+  }
+
+  async partitions(topic: string): Promise<number | undefined> {
+    try {
+      const metadata = await this.#client.metadata({ topics: [topic], forceUpdate: true });
+      return metadata.topics.get(topic)?.partitionsCount;
+    } catch (error) {
+      if (isUnknownTopic(error)) return undefined;
+      throw this.#failure(error, topic);
+    }
+  }
+
+  async createTopic(topic: string, { partitions, replicas }: NewTopic): Promise<void> {
+    const admin = new Admin(platformaticOptions(this.#connection, { clientId: this.#clientId }));
+    try {
+      await admin.createTopics({ topics: [topic], partitions: partitions ?? -1, replicas: replicas ?? -1 });
+    } catch (error) {
+      if (brokerErrorName(error) !== "TOPIC_ALREADY_EXISTS") throw this.#failure(error, topic);
+    } finally {
+      await admin.close();
+    }
+  }
+
+  writer(topic: string, partition: number): PartitionWriter {
+    return new PlatformaticWriter(this, topic, partition);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.close();
+  }
+
+  /** An identity for the batches of a partition; a new one if `spent` is the present one. */
+  async producerId(spent: ProducerId | undefined): Promise<ProducerId> {
+    const present = await this.#producerId?.catch(() => undefined);
+    if (present === undefined || present === spent) this.#producerId = this.#client.initIdempotentProducer({});
+    return await (this.#producerId as Promise<ProducerId>);
+  }
+
+  /**
+   * Sends one batch to the leader of the partition.
+   * @returns undefined when it was written
+   * @throws what the client throws when there is no answer
+   */
+  async produce(topic: string, partition: number, batch: Buffer): Promise<Answer | undefined> {
+    const metadata = await this.#client.metadata({ topics: [topic] });
+    const leader = metadata.topics.get(topic)?.partitions[partition]?.leader ?? -1;
+    const broker = metadata.brokers.get(leader);
+    if (broker === undefined) return { name: "LEADER_NOT_AVAILABLE", message: `partition ${topic}/${partition} has no leader` };
+    this.#version ??= this.#negotiate();
+    const version = await this.#version;
+    const connection = await this.#client.connections.get(broker);
+    return await request(connection, version, () => produceRequest(topic, partition, batch));
+  }
+
+  /** Makes the next attempt look for the leader and the protocol again. */
+  forget(): void {
+    this.#client.clearMetadata();
+    this.#version = undefined;
+  }
+
+  /** Why there is no answer, for the operator. */
+  troubleIn(error: unknown): string {
+    return error instanceof InfrastructureError ? error.message : brokerTrouble(error, this.#connection);
+  }
+
+  async #negotiate(): Promise<number> {
+    const apis = await this.#client.listApis();
+    const { minVersion, maxVersion } = apis.find(({ apiKey }) => apiKey === PRODUCE) ?? { minVersion: 0, maxVersion: 0 };
+    for (const version of ANSWER_PARSERS.keys()) if (version >= minVersion && version <= maxVersion) return version;
+    throw new InfrastructureError("the Kafka brokers are older than 2.8; set kafka.client to kafkajs");
+  }
+
+  #failure(error: unknown, topic: string): Error {
+    const name = brokerErrorName(error);
+    if (name !== undefined && meaningOf(name) === "denied") return denial(topic, name, error);
+    return new Error(this.troubleIn(error), { cause: error });
+  }
+}
+
+class PlatformaticWriter implements PartitionWriter {
+  readonly #client: PlatformaticProducer;
+  readonly #topic: string;
+  readonly #partition: number;
+  #producerId: ProducerId | undefined;
+  #sequence = 0;
+  /** The batch whose outcome is not known yet. */
+  #batch: { readonly records: readonly OutgoingRecord[]; readonly bytes: Buffer } | undefined;
+
+  constructor(client: PlatformaticProducer, topic: string, partition: number) {
+    this.#client = client;
+    this.#topic = topic;
+    this.#partition = partition;
+  }
+
+  async send(records: readonly OutgoingRecord[]): Promise<Outcome> {
+    try {
+      const batch = await this.#prepare(records);
+      const answer = await this.#client.produce(this.#topic, this.#partition, batch);
+      if (answer !== undefined) return await this.#outcome(answer, records.length);
+    } catch (error) {
+      this.#client.forget();
+      return { kind: "again", reason: this.#client.troubleIn(error), missing: isUnknownTopic(error) };
+    }
+    this.#advance(records.length);
+    return WRITTEN;
+  }
+
+  abandon(): void {
+    // Whether the broker has it decides its next sequence number, so that is not known either.
+    if (this.#batch !== undefined) this.#producerId = undefined;
+    this.#batch = undefined;
+  }
+
+  async #prepare(records: readonly OutgoingRecord[]): Promise<Buffer> {
+    if (this.#batch?.records === records && this.#producerId !== undefined) return this.#batch.bytes;
+    if (this.#producerId === undefined) await this.#identify(undefined);
+    const bytes = await writeBatch(records, this.#client.codec, this.#identity(), Date.now());
+    this.#batch = { records, bytes };
+    return bytes;
+  }
+
+  async #identify(spent: ProducerId | undefined): Promise<void> {
+    this.#producerId = await this.#client.producerId(spent);
+    this.#sequence = 0;
+  }
+
+  #identity() {
+    const { producerId, producerEpoch } = this.#producerId as ProducerId;
+    return { producerId, producerEpoch, sequence: this.#sequence };
+  }
+
+  /** Sequence numbers begin again at 0 after 2^31 - 1. */
+  #advance(count: number): void {
+    this.#sequence = (this.#sequence + count) & 0x7fffffff;
+    this.#batch = undefined;
+  }
+
+  async #outcome({ name, message }: Answer, count: number): Promise<Outcome> {
+    const reason = `Kafka answers for ${this.#topic}/${this.#partition}: ${message} (${name})`;
+    const meaning = meaningOf(name);
+    if (meaning === "again") {
+      this.#client.forget();
+      return { kind: "again", reason, missing: isMissing(name) };
+    }
+    if (meaning === "written") {
+      this.#advance(count);
+      return WRITTEN;
+    }
+    if (meaning === "identity") return await this.#renew(reason);
+    this.#batch = undefined;
+    if (meaning === "denied") return { kind: "denied", error: denial(this.#topic, message, undefined) };
+    return { kind: "refused", tooLarge: isTooLarge(name), reason };
+  }
+
+  /** The broker did not take the batch because it doesn't know us (any more): it goes again under a new identity. */
+  async #renew(reason: string): Promise<Outcome> {
+    try {
+      await this.#identify(this.#producerId);
+      if (this.#batch !== undefined) signBatch(this.#batch.bytes, this.#identity());
+    } catch {
+      this.#producerId = undefined;
+    }
+    return { kind: "again", reason };
+  }
+}
+
+function produceRequest(topic: string, partition: number, batch: Buffer): Writer {
+  return Writer.create()
+    .appendString(null)
+    .appendInt16(ALL_REPLICAS)
+    .appendInt32(REPLICA_TIMEOUT)
+    .appendArray([topic], (writer) => {
+      writer.appendString(topic).appendArray([partition], () => {
+        // Compact bytes have a length of one more.
+        writer
+          .appendInt32(partition)
+          .appendUnsignedVarInt(batch.length + 1)
+          .append(batch);
+      });
+    })
+    .appendTaggedFields();
+}
+
+async function request(connection: Connection, version: number, create: () => Writer): Promise<Answer | undefined> {
+  const parse = ANSWER_PARSERS.get(version) as ResponseParser<ProduceResponse>;
+  return await new Promise((resolve, reject) => {
+    connection.send(PRODUCE, version, create, parse, true, true, (error) => {
+      const answer = error === null ? undefined : answerIn(error);
+      if (error === null || answer !== undefined) {
+        resolve(answer);
+        return;
+      }
+      // An answer that comes after its request timed out upsets the connection's reader, so it must not come.
+      connection.socket.destroy();
+      reject(error);
+    });
+  });
+}
+
+/** The client makes an error of every answer that has one in it. */
+function answerIn(error: Error): Answer | undefined {
+  const { response } = error as { response?: ProduceResponse };
+  const answer = response?.responses[0]?.partitionResponses[0];
+  if (answer === undefined) return undefined;
+  const name = (protocolErrorsCodesById as Readonly<Record<number, string>>)[answer.errorCode] ?? `error ${answer.errorCode}`;
+  const ofRecord = answer.recordErrors[0]?.batchIndexErrorMessage;
+  return { name, message: ofRecord ?? answer.errorMessage ?? "the broker gives no reason" };
+}
+
+function isUnknownTopic(error: unknown): boolean {
+  return error instanceof Error && (error.message.startsWith("Unknown topic ") || isMissing(brokerErrorName(error) ?? ""));
+}

@@ -1,0 +1,232 @@
+/**
+ * Writes record batches (format 2, of Kafka 0.11 and later) in one pass into one buffer, as specified in
+ * https://kafka.apache.org/documentation/#recordbatch. The client's own writer makes a dozen objects for each record.
+ */
+import { crc32c } from "@platformatic/kafka";
+
+import type { EventHeaders } from "../batch.ts";
+import { type Codec, CODECS, compress } from "./codecs.ts";
+
+/** A record on its way out. Made by `outgoingRecord`. */
+export interface OutgoingRecord {
+  /** Text is written as UTF-8. */
+  readonly key: string | Uint8Array | undefined;
+  /** Text is written as UTF-8; null is a tombstone. */
+  readonly value: string | Uint8Array | null;
+  /** Milliseconds since the epoch; NaN: when it is sent. */
+  readonly time: number;
+  readonly headers: EventHeaders | undefined;
+  /** Bytes of the key and of the value as they are written. */
+  readonly keyBytes: number;
+  readonly valueBytes: number;
+  /** Bytes that it takes up in a batch, or a few more. */
+  readonly size: number;
+}
+
+/** Who wrote a batch, and the number of its first record for that partition: the broker drops what it has already. */
+export interface BatchIdentity {
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+  readonly sequence: number;
+}
+
+/** Bytes of a batch before its records. */
+export const BATCH_OVERHEAD = 61;
+
+/** Bytes that a record may have at most besides key, value and headers: the attributes, and the varints of length, time, offset, key, value and headers. */
+const RECORD_OVERHEAD = 1 + 5 + 8 + 4 + 5 + 5 + 4;
+
+/** Bytes that a header may have besides name and value. */
+const HEADER_OVERHEAD = 10;
+
+// Where the fields of a batch are.
+const LENGTH = 8;
+const LEADER_EPOCH = 12;
+const MAGIC = 16;
+const CRC = 17;
+const ATTRIBUTES = 21;
+const LAST_OFFSET_DELTA = 23;
+const BASE_TIMESTAMP = 27;
+const MAX_TIMESTAMP = 35;
+const PRODUCER_ID = 43;
+const PRODUCER_EPOCH = 51;
+const SEQUENCE = 53;
+const COUNT = 57;
+
+/** Measures a record. */
+export function outgoingRecord(
+  key: string | Uint8Array | undefined,
+  value: string | Uint8Array | null,
+  time: number,
+  headers: EventHeaders | undefined,
+): OutgoingRecord {
+  const keyBytes = key === undefined ? 0 : bytesOf(key);
+  const valueBytes = value === null ? 0 : bytesOf(value);
+  let size = RECORD_OVERHEAD + keyBytes + valueBytes;
+  if (headers !== undefined) for (const [name, text] of headers) size += HEADER_OVERHEAD + bytesOf(name) + bytesOf(text);
+  return { key, value, time, headers, keyBytes, valueBytes, size };
+}
+
+function bytesOf(text: string | Uint8Array): number {
+  return typeof text === "string" ? Buffer.byteLength(text) : text.length;
+}
+
+/**
+ * Writes a batch.
+ * @param now the time of records that have none
+ */
+export async function writeBatch(
+  records: readonly OutgoingRecord[],
+  codec: Codec | "none",
+  identity: BatchIdentity,
+  now: number,
+): Promise<Buffer> {
+  const plain = writeRecords(records, now);
+  const batch = codec === "none" ? plain : await compressRecords(plain, codec);
+  signBatch(batch, identity);
+  return batch;
+}
+
+/** Puts another identity on a batch, and the checksum over it. */
+export function signBatch(batch: Buffer, { producerId, producerEpoch, sequence }: BatchIdentity): void {
+  batch.writeBigInt64BE(producerId, PRODUCER_ID);
+  batch.writeInt16BE(producerEpoch, PRODUCER_EPOCH);
+  batch.writeInt32BE(sequence, SEQUENCE);
+  batch.writeUInt32BE(crc32c(batch.subarray(ATTRIBUTES)), CRC);
+}
+
+function writeRecords(records: readonly OutgoingRecord[], now: number): Buffer {
+  let bytes = BATCH_OVERHEAD;
+  for (const record of records) bytes += record.size;
+  const batch = Buffer.allocUnsafe(bytes);
+  const first = timeOf(records[0] as OutgoingRecord, now);
+  let last = first;
+  let at = BATCH_OVERHEAD;
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index] as OutgoingRecord;
+    const time = timeOf(record, now);
+    if (time > last) last = time;
+    at = writeRecord(batch, at, record, index, time - first);
+  }
+  batch.fill(0, 0, BATCH_OVERHEAD);
+  batch.writeInt32BE(at - LEADER_EPOCH, LENGTH);
+  batch.writeInt32BE(-1, LEADER_EPOCH);
+  batch.writeInt8(2, MAGIC);
+  batch.writeInt32BE(records.length - 1, LAST_OFFSET_DELTA);
+  batch.writeBigInt64BE(BigInt(first), BASE_TIMESTAMP);
+  batch.writeBigInt64BE(BigInt(last), MAX_TIMESTAMP);
+  batch.writeInt32BE(records.length, COUNT);
+  return batch.subarray(0, at);
+}
+
+async function compressRecords(plain: Buffer, codec: Codec): Promise<Buffer> {
+  const packed = await compress(codec, plain.subarray(BATCH_OVERHEAD));
+  const batch = Buffer.concat([plain.subarray(0, BATCH_OVERHEAD), packed]);
+  batch.writeInt32BE(batch.length - LEADER_EPOCH, LENGTH);
+  batch.writeInt16BE(CODECS.indexOf(codec) + 1, ATTRIBUTES);
+  return batch;
+}
+
+function timeOf(record: OutgoingRecord, now: number): number {
+  return Number.isFinite(record.time) ? Math.trunc(record.time) : now;
+}
+
+function writeRecord(batch: Buffer, start: number, record: OutgoingRecord, offsetDelta: number, timeDelta: number): number {
+  const { key, value, headers, keyBytes, valueBytes } = record;
+  // The length stands before what it counts, and is as long as its own value says.
+  let length = 1 + timeLength(timeDelta) + varintLength(offsetDelta);
+  length += key === undefined ? 1 : varintLength(keyBytes) + keyBytes;
+  length += value === null ? 1 : varintLength(valueBytes) + valueBytes;
+  length += headers === undefined ? 1 : headersLength(headers);
+  let at = writeVarint(batch, start, length);
+  batch[at++] = 0;
+  at = writeTime(batch, at, timeDelta);
+  at = writeVarint(batch, at, offsetDelta);
+  at = key === undefined ? writeNull(batch, at) : writeText(batch, writeVarint(batch, at, keyBytes), key, keyBytes);
+  at = value === null ? writeNull(batch, at) : writeText(batch, writeVarint(batch, at, valueBytes), value, valueBytes);
+  if (headers === undefined) batch[at++] = 0;
+  else at = writeHeaders(batch, at, headers);
+  return at;
+}
+
+function headersLength(headers: EventHeaders): number {
+  let length = varintLength(headers.length);
+  for (const [name, value] of headers) {
+    const nameBytes = bytesOf(name);
+    const valueBytes = bytesOf(value);
+    length += varintLength(nameBytes) + nameBytes + varintLength(valueBytes) + valueBytes;
+  }
+  return length;
+}
+
+function writeHeaders(batch: Buffer, start: number, headers: EventHeaders): number {
+  let at = writeVarint(batch, start, headers.length);
+  for (const [name, value] of headers) {
+    const nameBytes = bytesOf(name);
+    at = writeText(batch, writeVarint(batch, at, nameBytes), name, nameBytes);
+    const valueBytes = bytesOf(value);
+    at = writeText(batch, writeVarint(batch, at, valueBytes), value, valueBytes);
+  }
+  return at;
+}
+
+/** Text up to this length is cheaper to write in a loop than in a call out of JavaScript. */
+const SHORT_TEXT = 16;
+
+function writeText(batch: Buffer, at: number, text: string | Uint8Array, bytes: number): number {
+  if (typeof text !== "string") batch.set(text, at);
+  else if (bytes !== text.length) batch.write(text, at, bytes, "utf8");
+  else if (bytes > SHORT_TEXT) batch.write(text, at, bytes, "latin1");
+  else for (let index = 0; index < bytes; index++) batch[at + index] = text.charCodeAt(index);
+  return at + bytes;
+}
+
+/** A length of -1, which stands for null. */
+function writeNull(batch: Buffer, at: number): number {
+  batch[at] = 1;
+  return at + 1;
+}
+
+// Varints are zigzag-encoded, so a length or a delta from 0 up counts double.
+
+function varintLength(value: number): number {
+  const zigzag = value * 2;
+  if (zigzag < 0x80) return 1;
+  if (zigzag < 0x4000) return 2;
+  if (zigzag < 0x20_0000) return 3;
+  return zigzag < 0x1000_0000 ? 4 : 5;
+}
+
+/** @param value from 0 to 2^31 - 1 */
+function writeVarint(batch: Buffer, start: number, value: number): number {
+  let at = start;
+  let rest = (value << 1) >>> 0;
+  while (rest > 0x7f) {
+    batch[at++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  batch[at++] = rest;
+  return at;
+}
+
+/** Times may go back, and far. A number holds them doubled, because they stay below 2^52. */
+function zigzagTime(delta: number): number {
+  return delta < 0 ? -2 * delta - 1 : 2 * delta;
+}
+
+function timeLength(delta: number): number {
+  let length = 1;
+  for (let rest = zigzagTime(delta); rest > 0x7f; rest = Math.floor(rest / 0x80)) length++;
+  return length;
+}
+
+function writeTime(batch: Buffer, start: number, delta: number): number {
+  let at = start;
+  let rest = zigzagTime(delta);
+  while (rest > 0x7f) {
+    batch[at++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  batch[at++] = rest;
+  return at;
+}

@@ -15,55 +15,55 @@ export const FORMATS = ["json", "text", "bytes", "msgpack"] as const;
 
 const BYTE_ORDER_MARK = "\uFEFF";
 
+/** JSON from UTF-8 bytes or text; a byte order mark is skipped. */
+function decodeJson<T = unknown>(value: unknown): T {
+  const text = typeof value === "string" ? value : value instanceof Uint8Array ? textOf(value) : undefined;
+  return (text === undefined ? value : parseJson(text)) as T;
+}
+
+/** Text from UTF-8 bytes; a byte order mark is skipped. */
+function decodeText(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value instanceof Uint8Array) return withoutMark(textOf(value));
+  throw new TypeError(`expected bytes or text, got ${kindOf(value)}`);
+}
+
+/** MessagePack from bytes. */
+function decodeMsgpack<T = unknown>(value: unknown): T {
+  return (value instanceof Uint8Array ? unpack(value) : value) as T;
+}
+
 /**
  * Functions for `.map` that take bytes, text, or what is decoded already (which they hand on), so that a product's decoder
  * does not change with its source. What can't be decoded throws, without showing the payload.
  */
-export const decode = {
-  /** JSON from UTF-8 bytes or text; a byte order mark is skipped. */
-  json<T = unknown>(value: unknown): T {
-    const text = typeof value === "string" ? value : value instanceof Uint8Array ? textOf(value) : undefined;
-    return (text === undefined ? value : parseJson(text)) as T;
-  },
+export const decode = { json: decodeJson, text: decodeText, msgpack: decodeMsgpack };
 
-  /** Text from UTF-8 bytes; a byte order mark is skipped. */
-  text(value: unknown): string {
-    if (typeof value === "string") return value;
-    if (value instanceof Uint8Array) return withoutMark(textOf(value));
-    throw new TypeError(`expected bytes or text, got ${kindOf(value)}`);
-  },
+/** @throws TypeError for what JSON can't hold, such as a BigInt or a circle */
+function encodeJson(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value) as string | undefined;
+  } catch (error) {
+    throw new TypeError(`the value can't be written as JSON: ${firstLine(messageOf(error))}`, { cause: error });
+  }
+  if (text === undefined) throw new TypeError(`the value can't be written as JSON: it is ${kindOf(value)}`);
+  return text;
+}
 
-  /** MessagePack from bytes. */
-  msgpack<T = unknown>(value: unknown): T {
-    return (value instanceof Uint8Array ? unpack(value) : value) as T;
-  },
-};
+/** @throws TypeError for what is neither text nor a number or boolean */
+function encodeText(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") return String(value);
+  throw new TypeError(`expected text to write, got ${kindOf(value)}`);
+}
+
+function encodeMsgpack(value: unknown): Uint8Array {
+  return packr.pack(value);
+}
 
 /** The way back: text for JSON, bytes for MessagePack. */
-export const encode = {
-  /** @throws TypeError for what JSON can't hold, such as a BigInt or a circle */
-  json(value: unknown): string {
-    let text: string | undefined;
-    try {
-      text = JSON.stringify(value) as string | undefined;
-    } catch (error) {
-      throw new TypeError(`the value can't be written as JSON: ${firstLine(messageOf(error))}`, { cause: error });
-    }
-    if (text === undefined) throw new TypeError(`the value can't be written as JSON: it is ${kindOf(value)}`);
-    return text;
-  },
-
-  /** @throws TypeError for what is neither text nor a number or boolean */
-  text(value: unknown): string {
-    if (typeof value === "string") return value;
-    if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint") return String(value);
-    throw new TypeError(`expected text to write, got ${kindOf(value)}`);
-  },
-
-  msgpack(value: unknown): Uint8Array {
-    return packr.pack(value);
-  },
-};
+export const encode = { json: encodeJson, text: encodeText, msgpack: encodeMsgpack };
 
 /** What a source with a `format` does with each value. A tombstone (null) stays null. */
 export function decoderFor(format: Format): (bytes: Uint8Array | null) => unknown {

@@ -11,7 +11,11 @@ interface Shared {
  * What the pipelines of one process share, counted by leases. Whoever asks for a resource that is just being closed waits
  * for that and gets a new one: there are never two of one key.
  */
-export class ProcessResources implements SharedResources {
+export function openSharedResources(): SharedResources {
+  return new CountedResources();
+}
+
+class CountedResources implements SharedResources {
   readonly #byKey = new Map<string, Shared>();
 
   async lease<R extends AsyncDisposable>(key: string, create: () => Promise<R>): Promise<Lease<R>> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ProcessResources } from "../src/shared-resources.ts";
+import { openSharedResources } from "../src/shared-resources.ts";
 
 class Connection implements AsyncDisposable {
   closed = 0;
@@ -18,7 +18,7 @@ class Connection implements AsyncDisposable {
 }
 
 test("all who ask for a key get one resource, closed with the last lease", async () => {
-  const shared = new ProcessResources();
+  const shared = openSharedResources();
   let created = 0;
   const create = async () => {
     created++;
@@ -37,14 +37,14 @@ test("all who ask for a key get one resource, closed with the last lease", async
 });
 
 test("each key has a resource of its own", async () => {
-  const shared = new ProcessResources();
+  const shared = openSharedResources();
   const a = await shared.lease("a", async () => new Connection());
   const b = await shared.lease("b", async () => new Connection());
   assert.notEqual(a.resource, b.resource);
 });
 
 test("when creating fails, all who wait fail and the next one tries again", async () => {
-  const shared = new ProcessResources();
+  const shared = openSharedResources();
   let attempts = 0;
   const create = async () => {
     if (++attempts === 1) throw new Error("away");
@@ -60,7 +60,7 @@ test("when creating fails, all who wait fail and the next one tries again", asyn
 });
 
 test("who comes while a resource is being closed gets a new one, after that", async () => {
-  const shared = new ProcessResources();
+  const shared = openSharedResources();
   const { promise, resolve } = Promise.withResolvers<void>();
   const old = new Connection(promise);
   const lease = await shared.lease("k", async () => old);
@@ -77,8 +77,8 @@ test("who comes while a resource is being closed gets a new one, after that", as
 });
 
 test("a resource that can't be closed does not block its key", async () => {
-  const shared = new ProcessResources();
+  const shared = openSharedResources();
   const lease = await shared.lease("k", async () => new Connection(Promise.reject(new Error("stuck"))));
-  await assert.rejects(lease[Symbol.asyncDispose](), /stuck/);
+  await assert.rejects(async () => await lease[Symbol.asyncDispose](), /stuck/);
   assert.equal((await shared.lease("k", async () => new Connection())).resource.closed, 0);
 });

@@ -1,9 +1,10 @@
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
+import { descendants, isAlive, isStopped, signalAll } from "../processes.ts";
 import { until } from "../until.ts";
 import { forget, guard } from "./watchdog.ts";
 
@@ -102,7 +103,7 @@ class LocalProcess implements Service {
     signalAll(children, "SIGSTOP");
     for (const child of children) guard(child);
     this.#frozen = [pid, ...children];
-    await until(`${this.#launch.name} is frozen`, () => this.#frozen.every((one) => ["T", "", "Z"].includes(stateOf(one))));
+    await until(`${this.#launch.name} is frozen`, () => this.#frozen.every((one) => isStopped(one) || !isAlive(one)));
   }
 
   async thaw(): Promise<void> {
@@ -164,53 +165,4 @@ class LocalProcess implements Service {
       return "(it wrote no log)";
     }
   }
-}
-
-function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, signal);
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-}
-
-/** All processes under this one, by what /proc says (where there is none: nothing, and only the process itself is signalled). */
-function descendants(root: number): number[] {
-  const parents = new Map<number, number>();
-  for (const pid of listProcesses()) {
-    const parent = Number(statOf(pid)[1]);
-    if (Number.isInteger(parent)) parents.set(pid, parent);
-  }
-  const found = [root];
-  for (const pid of found) for (const [child, parent] of parents) if (parent === pid) found.push(child);
-  return found.slice(1);
-}
-
-function listProcesses(): number[] {
-  try {
-    return readdirSync("/proc").map(Number).filter(Number.isInteger);
-  } catch {
-    return [];
-  }
-}
-
-/** The fields of /proc/PID/stat after the command's name: state, parent, …; empty when there is no such process. */
-function statOf(pid: number): readonly string[] {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ");
-  } catch {
-    return [];
-  }
-}
-
-function stateOf(pid: number): string {
-  return statOf(pid)[0] ?? "";
-}
-
-/** A process that has ended but was not collected by its parent yet counts as ended. */
-function isAlive(pid: number): boolean {
-  return !["", "Z", "X"].includes(stateOf(pid));
 }

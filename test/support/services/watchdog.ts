@@ -17,13 +17,13 @@ while read -r verb pid; do
     forget) rest=; for p in $pids; do [ "$p" = "$pid" ] || rest="$rest $p"; done; pids=$rest ;;
   esac
 done
-for p in $pids; do kill -INT "$p"; kill -CONT "$p"; done 2>/dev/null
+for p in $pids; do kill -s INT -- "$p"; kill -s CONT -- "$p"; done 2>/dev/null
 for turn in 1 2 3 4 5 6 7 8 9 10; do
-  alive=; for p in $pids; do kill -0 "$p" && alive=1; done 2>/dev/null
+  alive=; for p in $pids; do kill -s 0 -- "$p" && alive=1; done 2>/dev/null
   [ -z "$alive" ] && break
   sleep 0.2
 done
-for p in $pids; do kill -KILL "$p"; done 2>/dev/null
+for p in $pids; do kill -s KILL -- "$p"; done 2>/dev/null
 for script in "$1"/at-end-*; do [ -f "$script" ] && sh "$script"; done
 rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `;
@@ -55,7 +55,7 @@ export function scratchDir(): string {
   return watchdog().dir;
 }
 
-/** From here on the process is ended when this one ends. */
+/** From here on the process (or, by a negative number, its process group) is ended when this one ends. */
 export function guard(pid: number): void {
   watchdog().pipe.write(`guard ${pid}\n`);
 }

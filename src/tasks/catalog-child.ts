@@ -2,7 +2,6 @@ import type { ChildProcess } from "node:child_process";
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-import type { Logger } from "../contracts.ts";
 import { InfrastructureError } from "../errors.ts";
 import type { Answer, FromCatalog, Question } from "./catalog-messages.ts";
 
@@ -16,7 +15,7 @@ export interface NoAnswer {
 /** How long the process may take to start. Milliseconds. */
 const START_TIMEOUT = 30_000;
 
-/** So much of what product code prints is kept for the log, should it die. */
+/** So much of what the process prints is kept, to tell why it did not start. What products print is not shown: it may be secret. */
 const TAIL_LENGTH = 4_000;
 
 const program = fileURLToPath(new URL(`./catalog-process.${import.meta.url.endsWith(".ts") ? "ts" : "js"}`, import.meta.url));
@@ -24,17 +23,14 @@ const program = fileURLToPath(new URL(`./catalog-process.${import.meta.url.endsW
 /** One process for product code. It is asked one question at a time; after one without an answer it is gone. */
 export class CatalogChild implements AsyncDisposable {
   readonly #process: ChildProcess;
-  readonly #logger: Logger;
   readonly #gone: Promise<void>;
-  #answered = 0;
   #asked = 0;
   #printed = "";
   #uncaught: string | undefined;
   /** Hears what comes from the process; a reason when nothing more will. */
   #hear: (heard: FromCatalog | string) => void = () => undefined;
 
-  private constructor(logger: Logger) {
-    this.#logger = logger;
+  private constructor() {
     // A debugger's options must not be inherited: two processes can't listen on one port.
     const execArgv = ["--max-old-space-size=1024"];
     this.#process = fork(program, [], { execArgv, serialization: "advanced", stdio: ["ignore", "pipe", "pipe", "ipc"] });
@@ -53,8 +49,8 @@ export class CatalogChild implements AsyncDisposable {
   }
 
   /** @throws {InfrastructureError} when the process does not start */
-  static async start(logger: Logger): Promise<CatalogChild> {
-    const child = new CatalogChild(logger);
+  static async start(): Promise<CatalogChild> {
+    const child = new CatalogChild();
     const ready = await child.#next(START_TIMEOUT, (message) => (message.type === "ready" ? true : undefined));
     if (ready === true) return child;
     await child[Symbol.asyncDispose]();
@@ -75,13 +71,7 @@ export class CatalogChild implements AsyncDisposable {
     const given = await this.#next(timeout, (message) =>
       message.type === "answer" && message.number === number ? message.answer : undefined,
     );
-    if (given.type !== "none") {
-      this.#answered++;
-      return given;
-    }
-    await this[Symbol.asyncDispose]();
-    if (this.#printed !== "")
-      this.#logger.debug({ answered: this.#answered, printed: this.#printed }, "product code ended the process that checks tasks");
+    if (given.type === "none") await this[Symbol.asyncDispose]();
     return given;
   }
 

@@ -9,6 +9,8 @@ import type { TaskDefinition } from "./task.ts";
 export type Question =
   /** Import a product. */
   | { readonly type: "load"; readonly folder: string }
+  /** Call a product's own `tasks()`. */
+  | { readonly type: "tasks"; readonly folder: string }
   /** Build the plan of a task. */
   | { readonly type: "check"; readonly task: TaskDefinition };
 
@@ -17,12 +19,13 @@ export type Answer =
       readonly type: "loaded";
       readonly description: string | undefined;
       readonly schema: unknown;
-      /** What the product's own `tasks()` gave; undefined when it has none, or it failed. */
-      readonly tasks: readonly unknown[] | undefined;
-      readonly tasksFault: Fault | undefined;
+      /** Whether it has tasks of its own. */
+      readonly hasTasks: boolean;
     }
-  /** The product can't be imported. */
+  /** The product can't be imported, or its `tasks()` failed. */
   | { readonly type: "broken"; readonly fault: Fault }
+  /** What `tasks()` gave. */
+  | { readonly type: "tasks"; readonly tasks: readonly unknown[] }
   | { readonly type: "valid"; readonly warnings: readonly string[] }
   /** The task's plan can't be built. */
   | { readonly type: "invalid"; readonly reasons: readonly string[] };

@@ -8,7 +8,6 @@ import type { Logger } from "../contracts.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import type { Fault } from "../errors.ts";
 import { planWarnings } from "../pipeline/plan-warnings.ts";
-import type { Product } from "../product.ts";
 import { redact } from "../secrets.ts";
 import type { Answer, Asked, FromCatalog, Question } from "./catalog-messages.ts";
 import { faultOf } from "./product-faults.ts";
@@ -42,23 +41,22 @@ function dieWithParent(): void {
 }
 
 async function answer(question: Question): Promise<Answer> {
-  return question.type === "load" ? await load(question.folder) : await check(question.task);
+  switch (question.type) {
+    case "load":
+      return await load(question.folder);
+    case "tasks":
+      return await ownTasks(question.folder);
+    case "check":
+      return await check(question.task);
+  }
 }
 
 async function load(folder: string): Promise<Answer> {
-  let product: Product;
   try {
-    product = await loadProduct(folder);
+    const product = await loadProduct(folder);
+    return { type: "loaded", description: product.description, schema: jsonSchema(product), hasTasks: product.tasks !== undefined };
   } catch (error) {
     return { type: "broken", fault: firstFault(error, folder) };
-  }
-  const { description } = product;
-  const loaded = { type: "loaded", description, schema: jsonSchema(product), tasks: undefined, tasksFault: undefined } as const;
-  try {
-    return { ...loaded, tasks: await ownTasks(product) };
-  } catch (error) {
-    const { where, what } = faultOf(error, undefined, folder);
-    return { ...loaded, tasksFault: { where, what: `tasks() of product "${product.name}" failed: ${redact(what)}` } };
   }
 }
 
@@ -67,14 +65,17 @@ function firstFault(error: unknown, folder: string): Fault {
   return fault ?? { where: folder, what: messageOf(error) };
 }
 
-async function ownTasks(product: Product): Promise<readonly unknown[] | undefined> {
-  if (product.tasks === undefined) return undefined;
+async function ownTasks(folder: string): Promise<Answer> {
   const end = new AbortController();
   try {
-    const tasks: unknown = await product.tasks({ signal: end.signal, logger: silent });
+    const product = await loadProduct(folder);
+    const tasks: unknown = await product.tasks?.({ signal: end.signal, logger: silent });
     if (!Array.isArray(tasks)) throw new TypeError("it must give a list of tasks");
     // Only what can be said in JSON can be a task: functions and the like would not reach a worker.
-    return JSON.parse(JSON.stringify(tasks)) as unknown[];
+    return { type: "tasks", tasks: JSON.parse(JSON.stringify(tasks)) as unknown[] };
+  } catch (error) {
+    const { where, what } = faultOf(error, undefined, folder);
+    return { type: "broken", fault: { where, what: redact(what) } };
   } finally {
     end.abort();
   }

@@ -62,7 +62,7 @@ function forbiddenKey(value: unknown): string | undefined {
   return undefined;
 }
 
-export function isInvalid(checked: Candidate | InvalidTask): checked is InvalidTask {
+export function isInvalid(checked: object): checked is InvalidTask {
   return "reason" in checked;
 }
 

@@ -25,6 +25,8 @@ export interface FoundProduct {
   readonly name: string;
   /** Absolute, without links. */
   readonly folder: string;
+  /** The file that it is imported from. */
+  readonly file: string;
 }
 
 /** What the product folders hold. */
@@ -60,10 +62,11 @@ async function candidatesIn(root: string, broken: BrokenProduct[]): Promise<read
     const names = (await readdir(realRoot)).filter((name) => !name.startsWith(".") && name !== "node_modules");
     for (const name of names.toSorted()) {
       const entry = join(realRoot, name);
-      if (indexOf(entry) === undefined) continue;
+      const file = indexOf(entry);
+      if (file === undefined) continue;
       const folder = await realpath(entry);
       const reason = folder.startsWith(realRoot + sep) ? nameFault(name) : `it is a link that leads out of ${root}, to ${folder}`;
-      if (reason === undefined) candidates.push({ name, folder });
+      if (reason === undefined) candidates.push({ name, folder, file: join(folder, basename(file)) });
       else broken.push({ name, file: entry, reason });
     }
   } catch (error) {

@@ -20,14 +20,14 @@ function describeIssue(issue: Issue, above: Path, root: string, schema: unknown)
   const path = [...above, ...issue.path];
   if (issue.code === "unrecognized_keys") {
     const known = keysAt(schema, path);
-    return issue.keys.map((key) => `${pathText(root, [...path, key])}: unknown key.${didYouMean(key, known)}`);
+    return issue.keys.map((key) => `${pathText(root, [...path, key])}: unknown key${didYouMean(key, known).replace(/^ /, ". ")}`);
   }
   if (issue.code === "invalid_union") {
     const branch = nearestBranch(issue.errors);
     if (branch !== undefined) return branch.flatMap((inner) => describeIssue(inner, path, root, schema));
   }
   const missing = issue.code === "invalid_type" && issue.message.endsWith("received undefined");
-  return [`${pathText(root, path)}: ${missing ? `is missing (${issue.expected})` : issue.message}`];
+  return [`${pathText(root, path) || "it"}: ${missing ? `is missing (${issue.expected})` : issue.message}`];
 }
 
 /**

@@ -129,6 +129,8 @@ export class BatchingProducer implements KafkaProducer {
       topic.report(now);
       if (topic.listeners.size === 0 || now - topic.checkedAt < METADATA_AGE) continue;
       topic.checkedAt = now;
+      // Its limit may have been raised, too.
+      topic.batchLimit = this.#settings.maxMessageBytes;
       // A failure changes nothing: the number stays, and sending finds out by itself.
       void this.#client.partitions(topic.name).then(
         (partitions) => (topic.partitions = partitions ?? topic.partitions),

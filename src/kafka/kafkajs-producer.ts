@@ -21,6 +21,9 @@ const ALL_REPLICAS = -1;
 /** How long the broker may wait for its replicas: less than we wait for the broker, so that it is the broker who tells. */
 const REPLICA_TIMEOUT = REQUEST_TIMEOUT - 10_000;
 
+/** How long closing may take, in milliseconds. */
+const CLOSE_TIMEOUT = 3000;
+
 export class KafkajsProducer implements ProducerClient {
   readonly #connection: KafkaConnection;
   readonly #kafka: Kafka;
@@ -66,7 +69,10 @@ export class KafkajsProducer implements ProducerClient {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#session !== undefined) this.retire(this.#session);
-    await Promise.all([...this.#retired].map((session) => session.closed));
+    const closed = Promise.all([...this.#retired].map((session) => session.close()));
+    // What may still be under way was given up; a frozen broker would keep it from ending.
+    const deadline = AbortSignal.timeout(CLOSE_TIMEOUT);
+    await Promise.race([closed, new Promise((resolve) => deadline.addEventListener("abort", resolve, { once: true }))]);
   }
 
   /** The producer in use, connected. */
@@ -121,10 +127,6 @@ class Session {
     this.connected = this.#producer.connect();
   }
 
-  get closed(): Promise<void> {
-    return this.#closed ?? Promise.resolve();
-  }
-
   async send(topic: string, messages: Message[]): Promise<void> {
     const compression = KAFKAJS_COMPRESSION[this.#compression];
     const sent = this.#producer.send({ topic, messages, acks: ALL_REPLICAS, timeout: REPLICA_TIMEOUT, compression });
@@ -149,12 +151,20 @@ class Session {
   }
 }
 
+/** A batch whose outcome is not known yet. */
+interface PendingBatch {
+  readonly records: readonly OutgoingRecord[];
+  readonly messages: Message[];
+  /** The session that counts its sequence numbers. */
+  session: Session | undefined;
+}
+
 class KafkajsWriter implements PartitionWriter {
   readonly #client: KafkajsProducer;
   readonly #topic: string;
   readonly #partition: number;
-  /** The batch whose outcome is not known yet, and the session that has its number. */
-  #batch: { readonly records: readonly OutgoingRecord[]; readonly messages: Message[]; session: Session | undefined } | undefined;
+  /** The batch being written. What comes back for another one is of no interest any more. */
+  #batch: PendingBatch | undefined;
 
   constructor(client: KafkajsProducer, topic: string, partition: number) {
     this.#client = client;
@@ -170,11 +180,11 @@ class KafkajsWriter implements PartitionWriter {
     try {
       batch.session ??= await this.#client.session();
       await batch.session.send(this.#topic, batch.messages);
+      this.#forget(batch);
+      return WRITTEN;
     } catch (error) {
-      return this.#outcome(error);
+      return this.#outcome(batch, error);
     }
-    this.#batch = undefined;
-    return WRITTEN;
   }
 
   abandon(): void {
@@ -183,21 +193,26 @@ class KafkajsWriter implements PartitionWriter {
     this.#batch = undefined;
   }
 
-  #outcome(error: unknown): Outcome {
+  #outcome(batch: PendingBatch, error: unknown): Outcome {
     const name = brokerErrorName(error);
-    const reason = name === undefined ? this.#client.troubleIn(error) : `Kafka answers for ${this.#topic}/${this.#partition}: ${name}`;
-    const meaning = name === undefined ? "again" : meaningOf(name);
-    if (name === undefined || meaning === "again") return { kind: "again", reason, missing: isMissing(name ?? "") };
+    if (name === undefined) return { kind: "again", reason: this.#client.troubleIn(error) };
+    const reason = `Kafka answers for ${this.#topic}/${this.#partition}: ${name}`;
+    const meaning = meaningOf(name);
+    if (meaning === "again") return { kind: "again", reason, missing: isMissing(name) };
     if (meaning === "identity") {
-      const session = this.#batch?.session;
-      if (session !== undefined) this.#client.retire(session);
-      if (this.#batch !== undefined) this.#batch.session = undefined;
+      if (batch.session !== undefined) this.#client.retire(batch.session);
+      batch.session = undefined;
       return { kind: "again", reason };
     }
-    this.#batch = undefined;
+    this.#forget(batch);
     if (meaning === "written") return WRITTEN;
     if (meaning === "denied") return { kind: "denied", error: denial(this.#topic, name, error) };
     return { kind: "refused", tooLarge: isTooLarge(name), reason };
+  }
+
+  /** Unless it was given up meanwhile. */
+  #forget(batch: PendingBatch): void {
+    if (this.#batch === batch) this.#batch = undefined;
   }
 }
 

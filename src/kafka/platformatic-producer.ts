@@ -86,7 +86,11 @@ export class PlatformaticProducer implements ProducerClient {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client.close();
+    const connections = [...this.#client.connections].map(([, connection]) => connection);
+    const closed = this.#client.close();
+    // Nothing that anybody waits for is under way; a frozen broker would keep a connection from closing.
+    for (const { socket } of connections) (socket as typeof socket | undefined)?.destroy();
+    await closed;
   }
 
   /** An identity for the batches of a partition; a new one if `spent` is the present one. */
@@ -137,14 +141,21 @@ export class PlatformaticProducer implements ProducerClient {
   }
 }
 
+/** A batch whose outcome is not known yet. */
+interface PendingBatch {
+  readonly records: readonly OutgoingRecord[];
+  /** As it was sent, under the present identity. */
+  bytes: Buffer | undefined;
+}
+
 class PlatformaticWriter implements PartitionWriter {
   readonly #client: PlatformaticProducer;
   readonly #topic: string;
   readonly #partition: number;
   #producerId: ProducerId | undefined;
   #sequence = 0;
-  /** The batch whose outcome is not known yet. */
-  #batch: { readonly records: readonly OutgoingRecord[]; readonly bytes: Buffer } | undefined;
+  /** The batch being written. What comes back for another one is of no interest any more. */
+  #batch: PendingBatch | undefined;
 
   constructor(client: PlatformaticProducer, topic: string, partition: number) {
     this.#client = client;
@@ -153,74 +164,67 @@ class PlatformaticWriter implements PartitionWriter {
   }
 
   async send(records: readonly OutgoingRecord[]): Promise<Outcome> {
+    if (this.#batch?.records !== records) this.#batch = { records, bytes: undefined };
+    const batch = this.#batch;
     try {
-      const batch = await this.#prepare(records);
-      const answer = await this.#client.produce(this.#topic, this.#partition, batch);
-      if (answer !== undefined) return await this.#outcome(answer, records.length);
+      const bytes = (batch.bytes ??= await this.#write(batch));
+      const answer = await this.#client.produce(this.#topic, this.#partition, bytes);
+      return answer === undefined ? this.#written(batch) : await this.#outcome(batch, answer);
     } catch (error) {
       this.#client.forget();
       return { kind: "again", reason: this.#client.troubleIn(error), missing: isUnknownTopic(error) };
     }
-    this.#advance(records.length);
-    return WRITTEN;
   }
 
   abandon(): void {
     // Whether the broker has it decides its next sequence number, so that is not known either.
-    if (this.#batch !== undefined) this.#producerId = undefined;
+    this.#producerId = undefined;
     this.#batch = undefined;
   }
 
-  async #prepare(records: readonly OutgoingRecord[]): Promise<Buffer> {
-    if (this.#batch?.records === records && this.#producerId !== undefined) return this.#batch.bytes;
-    if (this.#producerId === undefined) await this.#identify(undefined);
-    const bytes = await writeBatch(records, this.#client.codec, this.#identity(), Date.now());
-    this.#batch = { records, bytes };
-    return bytes;
+  async #write(batch: PendingBatch): Promise<Buffer> {
+    const producerId = this.#producerId ?? (await this.#client.producerId(undefined));
+    if (this.#batch === batch && this.#producerId === undefined) this.#adopt(producerId);
+    return await writeBatch(batch.records, this.#client.codec, { ...producerId, sequence: this.#sequence }, Date.now());
   }
 
-  async #identify(spent: ProducerId | undefined): Promise<void> {
-    this.#producerId = await this.#client.producerId(spent);
+  #adopt(producerId: ProducerId): void {
+    this.#producerId = producerId;
     this.#sequence = 0;
   }
 
-  #identity() {
-    const { producerId, producerEpoch } = this.#producerId as ProducerId;
-    return { producerId, producerEpoch, sequence: this.#sequence };
-  }
-
   /** Sequence numbers begin again at 0 after 2^31 - 1. */
-  #advance(count: number): void {
-    this.#sequence = (this.#sequence + count) & 0x7fffffff;
-    this.#batch = undefined;
+  #written(batch: PendingBatch): Outcome {
+    if (this.#batch === batch) {
+      this.#sequence = (this.#sequence + batch.records.length) & 0x7fffffff;
+      this.#batch = undefined;
+    }
+    return WRITTEN;
   }
 
-  async #outcome({ name, message }: Answer, count: number): Promise<Outcome> {
+  async #outcome(batch: PendingBatch, { name, message }: Answer): Promise<Outcome> {
     const reason = `Kafka answers for ${this.#topic}/${this.#partition}: ${message} (${name})`;
     const meaning = meaningOf(name);
+    if (meaning === "written") return this.#written(batch);
     if (meaning === "again") {
       this.#client.forget();
       return { kind: "again", reason, missing: isMissing(name) };
     }
-    if (meaning === "written") {
-      this.#advance(count);
-      return WRITTEN;
+    if (meaning === "identity") {
+      await this.#renew(batch);
+      return { kind: "again", reason };
     }
-    if (meaning === "identity") return await this.#renew(reason);
-    this.#batch = undefined;
+    if (this.#batch === batch) this.#batch = undefined;
     if (meaning === "denied") return { kind: "denied", error: denial(this.#topic, message, undefined) };
     return { kind: "refused", tooLarge: isTooLarge(name), reason };
   }
 
   /** The broker did not take the batch because it doesn't know us (any more): it goes again under a new identity. */
-  async #renew(reason: string): Promise<Outcome> {
-    try {
-      await this.#identify(this.#producerId);
-      if (this.#batch !== undefined) signBatch(this.#batch.bytes, this.#identity());
-    } catch {
-      this.#producerId = undefined;
-    }
-    return { kind: "again", reason };
+  async #renew(batch: PendingBatch): Promise<void> {
+    const producerId = await this.#client.producerId(this.#producerId);
+    if (this.#batch !== batch) return;
+    this.#adopt(producerId);
+    if (batch.bytes !== undefined) signBatch(batch.bytes, { ...producerId, sequence: 0 });
   }
 }
 

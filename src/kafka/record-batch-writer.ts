@@ -53,7 +53,13 @@ const PRODUCER_EPOCH = 51;
 const SEQUENCE = 53;
 const COUNT = 57;
 
-/** Measures a record. */
+/** Milliseconds that a Date can have (ECMA-262), which is also what every reader can take. */
+const FURTHEST_TIME = 8.64e15;
+
+/**
+ * Measures a record.
+ * @throws {TypeError} when a header is neither text nor bytes, or the time is no time
+ */
 export function outgoingRecord(
   key: string | Uint8Array | undefined,
   value: string | Uint8Array | null,
@@ -64,6 +70,8 @@ export function outgoingRecord(
   const valueBytes = value === null ? 0 : bytesOf(value);
   let size = RECORD_OVERHEAD + keyBytes + valueBytes;
   if (headers !== undefined) for (const [name, text] of headers) size += HEADER_OVERHEAD + bytesOf(name) + bytesOf(text);
+  if (Number.isNaN(size)) throw new TypeError("a record's key, value and headers must be text or bytes");
+  if (Math.abs(time) > FURTHEST_TIME) throw new TypeError(`${time} is no time in milliseconds since 1970`);
   return { key, value, time, headers, keyBytes, valueBytes, size };
 }
 
@@ -128,7 +136,7 @@ async function compressRecords(plain: Buffer, codec: Codec): Promise<Buffer> {
 }
 
 function timeOf(record: OutgoingRecord, now: number): number {
-  return Number.isFinite(record.time) ? Math.trunc(record.time) : now;
+  return Number.isNaN(record.time) ? now : Math.trunc(record.time);
 }
 
 function writeRecord(batch: Buffer, start: number, record: OutgoingRecord, offsetDelta: number, timeDelta: number): number {

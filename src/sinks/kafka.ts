@@ -132,14 +132,12 @@ class KafkaSink implements Sink {
 
   #record(event: Event): OutgoingRecord {
     const { key, keyEncoding } = this.#settings;
-    let value: Uint8Array | string | null;
+    const text = key === "none" ? undefined : event.key;
+    const bytes = text === undefined || keyEncoding === "utf8" ? text : Buffer.from(text, "latin1");
     try {
-      value = this.#encode(event.value);
+      return outgoingRecord(bytes, this.#encode(event.value), event.time, event.headers);
     } catch (error) {
       throw new DataError(KIND, { origin: event.origin, offset: event.offset }, error);
     }
-    const text = key === "none" ? undefined : event.key;
-    const bytes = text === undefined || keyEncoding === "utf8" ? text : Buffer.from(text, "latin1");
-    return outgoingRecord(bytes, value, event.time, event.headers);
   }
 }

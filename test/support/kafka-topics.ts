@@ -1,0 +1,73 @@
+import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { promisify } from "node:util";
+
+import { Admin } from "@platformatic/kafka";
+
+import type { KafkaConnection } from "../../src/connections.ts";
+import type { Logger } from "../../src/contracts.ts";
+import { kcat } from "./services/index.ts";
+
+const run = promisify(execFile);
+
+/** The clients that every Kafka suite runs on. */
+export const KAFKA_CLIENTS = ["platformatic", "kafkajs"] as const;
+
+/** A plaintext connection to brokers, `host:port` separated by commas. */
+export function kafkaConnection(address: string, client: KafkaConnection["client"]): KafkaConnection {
+  return { brokers: address.split(","), client, ssl: false, sasl: undefined };
+}
+
+export function uniqueName(prefix: string): string {
+  return `${prefix}-${randomUUID()}`;
+}
+
+/** Makes a topic of a name of its own, one replica. */
+export async function makeTopic(address: string, partitions: number, configs: Readonly<Record<string, string>> = {}): Promise<string> {
+  const topic = uniqueName("test");
+  const settings = Object.entries({ "retention.ms": "-1", ...configs }).map(([name, value]) => ({ name, value }));
+  await withAdmin(address, async (admin) => await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs: settings }));
+  return topic;
+}
+
+export async function deleteTopic(address: string, topic: string): Promise<void> {
+  await withAdmin(address, async (admin) => await admin.deleteTopics({ topics: [topic] }));
+}
+
+async function withAdmin(address: string, work: (admin: Admin) => Promise<unknown>): Promise<void> {
+  const admin = new Admin({ clientId: "test", bootstrapBrokers: address.split(",") });
+  try {
+    await work(admin);
+  } finally {
+    await admin.close();
+  }
+}
+
+/** A record as kcat shows it. */
+export interface ReadRecord {
+  readonly partition: number;
+  readonly offset: number;
+  /** Milliseconds since the epoch. */
+  readonly ts: number;
+  readonly key: string | null;
+  readonly payload: string | null;
+  /** Names and values by turns. */
+  readonly headers?: readonly string[];
+}
+
+/** All records of a topic, partition by partition, read by a client that is not ours. */
+export async function readAll(address: string, topic: string, options: readonly string[] = []): Promise<readonly ReadRecord[]> {
+  const args = ["-b", address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-J", ...options];
+  const { stdout } = await run(await kcat(), args, { maxBuffer: 1 << 30 });
+  const records = stdout.split("\n").filter((line) => line !== "");
+  return records.map((line) => JSON.parse(line) as ReadRecord).toSorted((a, b) => a.partition - b.partition || a.offset - b.offset);
+}
+
+/** A logger that keeps nothing. */
+export const silent: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silent,
+};

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { freePort } from "./ports.ts";
+import { isFree, freePort } from "./ports.ts";
 import { atEnd } from "./watchdog.ts";
 
 const run = promisify(execFile);
@@ -39,7 +39,7 @@ export async function hasDockerCompose(): Promise<boolean> {
  * Starts these services on free ports, under a project name of their own, and waits until they are healthy. Only the addresses
  * of `names` are worth something.
  *
- * @throws Error when an image can't be had or a service does not become healthy.
+ * @throws Error when an image can't be had, or a service does not become healthy or can't be reached.
  */
 export async function startByCompose(names: readonly SharedName[]): Promise<ComposeServices> {
   const ports = { kafka: await freePort(), nats: await freePort(), redis: await freePort(), postgres: await freePort() };
@@ -61,6 +61,8 @@ export async function startByCompose(names: readonly SharedName[]): Promise<Comp
   try {
     const up = ["compose", "-p", project, "-f", FILE, "up", "--detach", "--wait", ...names];
     await run("docker", up, { env, timeout: PULL_AND_START_WITHIN_MS });
+    // The daemon may be on another machine, where its ports are out of reach.
+    for (const name of names) await expectListener(ports[name]);
   } catch (error) {
     await end().catch(() => {});
     throw error;
@@ -75,4 +77,8 @@ export async function startByCompose(names: readonly SharedName[]): Promise<Comp
     },
     [Symbol.asyncDispose]: end,
   };
+}
+
+async function expectListener(port: number): Promise<void> {
+  if (await isFree(port)) throw new Error(`Docker says that the container is healthy, but nothing listens on 127.0.0.1:${port}`);
 }

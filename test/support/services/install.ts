@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -13,6 +13,8 @@ const run = promisify(execFile);
 
 const NATS_VERSION = "2.15.2";
 const KAFKA_VERSION = "4.1.1";
+const COMPOSE_GO_VERSION = "2.16.2";
+const COMPOSE_SCHEMA = "compose-spec.json";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const projectRoot = fileURLToPath(new URL("../../../", import.meta.url));
@@ -40,6 +42,21 @@ export async function natsServer(): Promise<string> {
     await run("go", ["install", `github.com/nats-io/nats-server/v2@v${NATS_VERSION}`], { env });
   });
   return join(dir, "nats-server");
+}
+
+/**
+ * The published JSON schema of Compose files, a file: as the module that Docker's own program reads such files with contains it
+ * (Apache-2.0). Fetched and not kept here, so that it stays whole and its origin is checked by Go's checksums.
+ */
+export async function composeSchema(): Promise<string> {
+  const dir = await cached(`compose-schema-${COMPOSE_GO_VERSION}`, async (fresh) => {
+    await needCommand("go", "install Go");
+    const module = `github.com/compose-spec/compose-go/v2@v${COMPOSE_GO_VERSION}`;
+    const { stdout } = await run("go", ["mod", "download", "-json", module], { cwd: fresh });
+    const { Dir: folder } = JSON.parse(stdout) as { readonly Dir: string };
+    await copyFile(join(folder, "schema", COMPOSE_SCHEMA), join(fresh, COMPOSE_SCHEMA));
+  });
+  return join(dir, COMPOSE_SCHEMA);
 }
 
 /** The redis-server program. */

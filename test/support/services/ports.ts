@@ -21,7 +21,8 @@ export async function freePort(): Promise<number> {
   throw new Error(`no free port was found between ${LOWEST} and ${HIGHEST}`);
 }
 
-async function isFree(port: number): Promise<boolean> {
+/** Whether nobody listens on this port of 127.0.0.1. */
+export async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   try {
     server.listen(port, "127.0.0.1");

@@ -4,6 +4,8 @@
 import type { Clock } from "../clock.ts";
 import type { KafkaConnection, StartAt } from "../connections.ts";
 import type { Logger, Partition } from "../contracts.ts";
+import type { KafkaDriver } from "./driver.ts";
+import type { NewTopic } from "./producer.ts";
 import type { KeyEncoding } from "./record-text.ts";
 
 /** The value of a record as it is in the log; null for a tombstone. */
@@ -17,6 +19,8 @@ export interface ConsumerSettings {
   readonly topics: readonly string[];
   /** The consumer group; undefined to read every partition without a group, committing nothing. */
   readonly group: string | undefined;
+  /** What missing topics are made with; undefined: a missing topic is an error. */
+  readonly create: NewTopic | undefined;
   /** Where a partition begins that has no committed position. */
   readonly from: StartAt;
   readonly onOutOfRange: OutOfRangePolicy;
@@ -60,3 +64,23 @@ export interface KafkaConsumer extends AsyncDisposable {
   /** Events of its partitions that are in the log but not committed; undefined before the first answer. */
   lag(): number | undefined;
 }
+
+/** A consumer of the connection's client. It connects when its partitions are asked for. */
+export async function createConsumer(settings: ConsumerSettings, context: ConsumerContext): Promise<KafkaConsumer> {
+  const { GroupConsumer } = await import("./group-consumer.ts");
+  return new GroupConsumer(settings, context, await createDriver(settings, context));
+}
+
+async function createDriver({ sessionTimeout }: ConsumerSettings, { connection, clientId, logger }: ConsumerContext): Promise<KafkaDriver> {
+  // A coordinator that does not answer within the session need not be waited for any longer.
+  const client = { clientId, requestTimeout: Math.max(sessionTimeout, SHORTEST_REQUEST_TIMEOUT) };
+  // Only the client in use is loaded.
+  if (connection.client === "kafkajs") {
+    const { KafkajsDriver } = await import("./kafkajs-driver.ts");
+    return new KafkajsDriver(connection, client, logger);
+  }
+  const { PlatformaticDriver } = await import("./platformatic-driver.ts");
+  return new PlatformaticDriver(connection, client);
+}
+
+const SHORTEST_REQUEST_TIMEOUT = 10_000;

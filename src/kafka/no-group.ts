@@ -1,21 +1,24 @@
-import type { TopicPartitions } from "./group-assignment.ts";
-import type { Generation, Membership, PartitionPosition, Standing } from "./group-protocol.ts";
-import type { PlatformaticCluster } from "./platformatic-cluster.ts";
+import type { KafkaDriver, PartitionPosition } from "./driver.ts";
+import type { Generation, Membership, Standing } from "./group-member.ts";
 
 /** Every partition for one reader alone: nothing is joined and nothing committed, so nobody is disturbed and no session expires. */
 export class NoGroup implements Membership {
-  readonly #cluster: PlatformaticCluster;
+  readonly #driver: KafkaDriver;
   readonly #topics: readonly string[];
 
-  constructor(cluster: PlatformaticCluster, topics: readonly string[]) {
-    this.#cluster = cluster;
+  constructor(driver: KafkaDriver, topics: readonly string[]) {
+    this.#driver = driver;
     this.#topics = topics;
   }
 
   async join(): Promise<Generation> {
-    const topics = [...(await this.#cluster.topics(this.#topics)).values()];
-    const assigned: TopicPartitions[] = topics.map(({ name, leaders }) => ({ topic: name, partitions: [...leaders.keys()] }));
-    return { id: 0, member: "", leader: true, assigned, counts: new Map(topics.map(({ name, leaders }) => [name, leaders.length])) };
+    const topics = [...(await this.#driver.topics(this.#topics)).values()];
+    return {
+      member: "",
+      generation: 0,
+      assigned: topics.map(({ name, leaders }) => ({ topic: name, partitions: [...leaders.keys()] })),
+      counts: new Map(topics.map(({ name, leaders }) => [name, leaders.length])),
+    };
   }
 
   heartbeat(): Promise<Standing> {

@@ -1,9 +1,6 @@
-import type { ConnectionPool } from "@platformatic/kafka";
-
 import { type Clock, sleep } from "../clock.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
-import { FetchError, fetchRecords, type PartitionReply, type PartitionRequest } from "./fetch-protocol.ts";
-import type { PlatformaticCluster, TopicInfo } from "./platformatic-cluster.ts";
+import { type FetchChannel, FetchError, type PartitionReply, type PartitionRequest, type TopicInfo } from "./driver.ts";
 import { endOfBatches, RecordBatches } from "./record-batches.ts";
 import type { KeyEncoding } from "./record-text.ts";
 
@@ -43,9 +40,8 @@ export interface FetcherEvents {
  * Fetches for the partitions of one assignment: one request at a time for each leader, naming only partitions that have
  * room. A partition that nobody reads is not asked for, and holds up no other.
  */
-export class PlatformaticFetcher implements AsyncDisposable {
-  readonly #cluster: PlatformaticCluster;
-  readonly #pool: ConnectionPool;
+export class Fetcher implements AsyncDisposable {
+  readonly #channel: FetchChannel;
   readonly #clock: Clock;
   readonly #keyEncoding: KeyEncoding;
   readonly #events: FetcherEvents;
@@ -58,17 +54,17 @@ export class PlatformaticFetcher implements AsyncDisposable {
   #relayout: Promise<void> | undefined;
   #scheduled = false;
 
+  /** @param channel belongs to the fetcher */
   constructor(
-    cluster: PlatformaticCluster,
+    channel: FetchChannel,
     topics: ReadonlyMap<string, TopicInfo>,
-    settings: { readonly clock: Clock; readonly keyEncoding: KeyEncoding; readonly requestTimeout: number },
+    settings: { readonly clock: Clock; readonly keyEncoding: KeyEncoding },
     events: FetcherEvents,
   ) {
-    this.#cluster = cluster;
+    this.#channel = channel;
     this.#topics = topics;
     this.#clock = settings.clock;
     this.#keyEncoding = settings.keyEncoding;
-    this.#pool = cluster.pool(settings.requestTimeout);
     this.#events = events;
   }
 
@@ -150,13 +146,9 @@ export class PlatformaticFetcher implements AsyncDisposable {
   }
 
   async #fetch(node: LeaderNode, asked: readonly Asked[], full: boolean): Promise<void> {
-    const connection = await this.#cluster.nodeConnection(node.id, this.#pool);
     const maxWait = full ? 0 : node.wait;
-    const replies = await fetchRecords(
-      connection,
-      asked.map(({ request }) => request),
-      { maxWait, maxBytes: REPLY_BYTES },
-    );
+    const requests = asked.map(({ request }) => request);
+    const replies = await this.#channel.fetch(node.id, requests, { maxWait, maxBytes: REPLY_BYTES });
     if (this.#stop.signal.aborted) return;
     this.#events.up(FETCHING);
     const byPartition = new Map(asked.map((one) => [`${one.request.topicId}/${one.request.partition}`, one]));
@@ -230,7 +222,7 @@ export class PlatformaticFetcher implements AsyncDisposable {
     this.#stop.abort();
     this.#partitions.clear();
     for (const node of this.#nodes.values()) node.wake();
-    await this.#cluster.closePool(this.#pool);
+    await this.#channel[Symbol.asyncDispose]();
     await Promise.all(this.#loops);
   }
 }

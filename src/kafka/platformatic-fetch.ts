@@ -6,40 +6,18 @@
  */
 import { type Connection, type Reader, Writer } from "@platformatic/kafka";
 
-import type { Position } from "../batch.ts";
-import type { AbortedTransaction } from "./record-batches.ts";
+import { FetchError, type FetchLimits, ownBytes, type PartitionReply, type PartitionRequest } from "./driver.ts";
 
 const FETCH = 1;
 const VERSION = 13;
 const READ_COMMITTED = 1;
 const NOT_A_REPLICA = -1;
 
-/** What is asked for of one partition. */
-export interface PartitionRequest {
-  readonly topicId: string;
-  readonly partition: number;
-  readonly offset: Position;
-  /** Bytes of it that are wanted; one record batch more when it alone is larger. */
-  readonly maxBytes: number;
-}
-
-export interface PartitionReply {
-  readonly topicId: string;
-  readonly partition: number;
-  /** 0 when there is none. */
-  readonly errorCode: number;
-  /** The end of what committed transactions have written. */
-  readonly stableEnd: Position;
-  readonly aborted: readonly AbortedTransaction[];
-  /** Whole record batches, and perhaps the beginning of another. Shared with no other partition. */
-  readonly records: Buffer;
-}
-
 /** @returns one reply for each partition that has something to tell. @throws when there is no reply, or an error for all */
 export function fetchRecords(
   connection: Connection,
   requests: readonly PartitionRequest[],
-  limits: { readonly maxWait: number; readonly maxBytes: number },
+  limits: FetchLimits,
 ): Promise<readonly PartitionReply[]> {
   return new Promise((resolve, reject) => {
     connection.send<readonly PartitionReply[]>(
@@ -78,17 +56,6 @@ function fetchRequest(requests: readonly PartitionRequest[], maxWait: number, ma
     .appendTaggedFields();
 }
 
-/** An error code for the whole reply. */
-export class FetchError extends Error {
-  override readonly name = "FetchError";
-  readonly code: number;
-
-  constructor(code: number) {
-    super(`the broker answers a fetch with error ${code}`);
-    this.code = code;
-  }
-}
-
 function readReply(reader: Reader): readonly PartitionReply[] {
   reader.skip(4);
   const errorCode = reader.readInt16();
@@ -116,12 +83,4 @@ function readPartition(reader: Reader, topicId: string): PartitionReply {
   const records = ownBytes(reader.buffer.slice(reader.position, reader.position + length));
   reader.skip(length);
   return { topicId, partition, errorCode, stableEnd, aborted: aborted ?? [], records };
-}
-
-/** What one read of a socket gives at most. */
-const SOCKET_READ = 65_536;
-
-/** The bytes in memory of their own: a part of a large reply would keep all of that alive while it waits. */
-function ownBytes(bytes: Buffer): Buffer {
-  return bytes.buffer.byteLength <= Math.max(2 * bytes.length, SOCKET_READ) ? bytes : Buffer.from(bytes);
 }

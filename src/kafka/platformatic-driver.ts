@@ -1,23 +1,19 @@
 /**
- * What the consumer needs of a cluster through @platformatic/kafka: topics and their leaders, offsets, connections.
+ * A cluster through @platformatic/kafka: its connections, authentication, metadata and request formats.
  */
-import { type Connection, ConnectionPool, Consumer, ListOffsetTimestamps } from "@platformatic/kafka";
+import { Admin, type Connection, ConnectionPool, Consumer, ListOffsetTimestamps } from "@platformatic/kafka";
 
 import type { KafkaConnection } from "../connections.ts";
-import { NotReadyError } from "../errors.ts";
-import { type ClientSettings, platformaticOptions } from "./client-options.ts";
+import { brokerErrorName } from "./broker-errors.ts";
+import { type ClientSettings, platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
+import type { FetchChannel, GroupCoordinator, GroupSettings, KafkaDriver, TopicInfo } from "./driver.ts";
+import { MissingTopics } from "./missing-topics.ts";
 import type { LogRange } from "./out-of-range.ts";
+import { fetchRecords } from "./platformatic-fetch.ts";
+import { PlatformaticCoordinator } from "./platformatic-group.ts";
+import type { NewTopic } from "./producer.ts";
 
-/** A topic as the cluster knows it. */
-export interface TopicInfo {
-  readonly name: string;
-  /** Stays with the topic until it is deleted: one that was made anew under the name has another. */
-  readonly id: string;
-  /** The node that leads each partition; negative while there is none. */
-  readonly leaders: readonly number[];
-}
-
-export class PlatformaticCluster implements AsyncDisposable {
+export class PlatformaticDriver implements KafkaDriver {
   readonly #connection: KafkaConnection;
   readonly #settings: ClientSettings;
   readonly #client: Consumer;
@@ -32,10 +28,6 @@ export class PlatformaticCluster implements AsyncDisposable {
     listenForErrors(this.#client.connections);
   }
 
-  /**
-   * Asks anew how topics are laid out.
-   * @throws {NotReadyError} naming those that do not exist
-   */
   async topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>> {
     const topics = new Map<string, TopicInfo>();
     const missing: string[] = [];
@@ -45,8 +37,23 @@ export class PlatformaticCluster implements AsyncDisposable {
       if (topic === undefined) missing.push(name);
       else topics.set(name, topic);
     }
-    if (missing.length > 0) throw missingTopics(missing);
+    if (missing.length > 0) throw new MissingTopics(missing);
     return topics;
+  }
+
+  async create(names: readonly string[], { partitions, replicas }: NewTopic): Promise<void> {
+    const admin = new Admin(platformaticOptions(this.#connection, this.#settings));
+    admin.on("error", ignore);
+    listenForErrors(admin.connections);
+    try {
+      for (const name of names) {
+        await admin.createTopics({ topics: [name], partitions: partitions ?? -1, replicas: replicas ?? -1 }).catch((error: unknown) => {
+          if (brokerErrorName(error) !== "TOPIC_ALREADY_EXISTS") throw error;
+        });
+      }
+    } finally {
+      await admin.close().catch(ignore);
+    }
   }
 
   async #topic(name: string): Promise<TopicInfo | undefined> {
@@ -60,7 +67,6 @@ export class PlatformaticCluster implements AsyncDisposable {
     }
   }
 
-  /** The first and the next offset of partitions of a topic. The end is that of committed transactions. */
   async ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>> {
     const options = { topics: [topic], partitions: { [topic]: [...partitions] } };
     const first = await this.#client.listOffsets({ ...options, timestamp: ListOffsetTimestamps.EARLIEST });
@@ -83,11 +89,20 @@ export class PlatformaticCluster implements AsyncDisposable {
     return await this.#client.connections.get(broker);
   }
 
-  /** A connection to a node that is known from the last answer about topics. */
-  async nodeConnection(node: number, pool: ConnectionPool): Promise<Connection> {
-    const broker = this.#client.currentMetadata?.brokers.get(node);
-    if (broker === undefined) throw new Error(`node ${node} is not among the brokers`);
-    return await pool.get(broker);
+  fetching(): FetchChannel {
+    const pool = this.pool(REQUEST_TIMEOUT);
+    return {
+      fetch: async (node, requests, limits) => {
+        const broker = this.#client.currentMetadata?.brokers.get(node);
+        if (broker === undefined) throw new Error(`node ${node} is not among the brokers`);
+        return await fetchRecords(await pool.get(broker), requests, limits);
+      },
+      [Symbol.asyncDispose]: () => this.closePool(pool),
+    };
+  }
+
+  coordinator(settings: GroupSettings): GroupCoordinator {
+    return new PlatformaticCoordinator(this, settings);
   }
 
   /** Connections of their own, for requests that wait in the broker and would hold up others. Closed with the cluster at the latest. */
@@ -112,14 +127,6 @@ export class PlatformaticCluster implements AsyncDisposable {
     await Promise.all([...this.#pools].map((pool) => this.closePool(pool)));
     await this.#client.close(true).catch(ignore);
   }
-}
-
-export function missingTopics(names: readonly string[]): NotReadyError {
-  const what =
-    names.length === 1
-      ? `topic ${JSON.stringify(names[0])} does not exist`
-      : `topics ${names.map((name) => JSON.stringify(name)).join(", ")} do not exist`;
-  return new NotReadyError(`Kafka: ${what}; create it, or set create: true on the source`);
 }
 
 /** A connection that fails a second time has no listener left, and Node ends the process for it. Requests fail by themselves. */

@@ -1,18 +1,18 @@
 import type { Position } from "../batch.ts";
 import { sleep } from "../clock.ts";
-import { InfrastructureError, NotReadyError } from "../errors.ts";
+import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
 import { Assignment } from "./assignment.ts";
 import { Availability } from "./availability.ts";
 import { brokerTrouble } from "./broker-errors.ts";
-import { REQUEST_TIMEOUT } from "./client-options.ts";
 import type { ConsumerContext, ConsumerSettings, KafkaConsumer } from "./consumer.ts";
-import { type Generation, GroupProtocol, type Membership, type Standing } from "./group-protocol.ts";
+import type { KafkaDriver, TopicInfo } from "./driver.ts";
+import { Fetcher } from "./fetcher.ts";
+import { type Generation, GroupMember, type Membership, type Standing } from "./group-member.ts";
+import { MissingTopics } from "./missing-topics.ts";
 import { NoGroup } from "./no-group.ts";
 import { resolveOutOfRange } from "./out-of-range.ts";
 import { Outbox } from "./outbox.ts";
-import { PlatformaticCluster, type TopicInfo } from "./platformatic-cluster.ts";
-import { PlatformaticFetcher } from "./platformatic-fetcher.ts";
 
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 5000;
@@ -29,11 +29,11 @@ const EXPELLED = "the group expelled this member: the broker did not hear of it 
 /** The part that fails when positions can't be looked up. */
 const POSITIONS = "positions";
 
-/** The consumer on @platformatic/kafka: its connections and wire formats, with membership and fetching of our own. */
-export class PlatformaticConsumer implements KafkaConsumer {
+/** The consumer, over either client's driver. */
+export class GroupConsumer implements KafkaConsumer {
   readonly #settings: ConsumerSettings;
   readonly #context: ConsumerContext;
-  readonly #cluster: PlatformaticCluster;
+  readonly #driver: KafkaDriver;
   readonly #membership: Membership;
   readonly #availability: Availability;
   readonly #outbox = new Outbox<AssignedPartition>();
@@ -46,16 +46,13 @@ export class PlatformaticConsumer implements KafkaConsumer {
   #assignment: Assignment | undefined;
   #missingSince: number | undefined;
 
-  constructor(settings: ConsumerSettings, context: ConsumerContext) {
+  /** @param driver belongs to the consumer */
+  constructor(settings: ConsumerSettings, context: ConsumerContext, driver: KafkaDriver) {
     this.#settings = settings;
     this.#context = context;
-    const { sessionTimeout } = settings;
-    this.#cluster = new PlatformaticCluster(context.connection, {
-      clientId: context.clientId,
-      requestTimeout: Math.max(sessionTimeout, 10_000),
-    });
+    this.#driver = driver;
     const { group, topics } = settings;
-    this.#membership = group === undefined ? new NoGroup(this.#cluster, topics) : new GroupProtocol(this.#cluster, { ...settings, group });
+    this.#membership = group === undefined ? new NoGroup(driver, topics) : new GroupMember(driver, { ...settings, group });
     const subject = group === undefined ? topics.join(", ") : `${topics.join(", ")} (group ${group})`;
     this.#availability = new Availability(`reading ${subject}`, context.logger, (reason) => context.waiting(reason));
   }
@@ -78,7 +75,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
     let pause = 0;
     while (!over.aborted) {
       try {
-        const topics = await this.#cluster.topics(this.#settings.topics);
+        const topics = await this.#topics();
         const generation = await unlessAborted(this.#membership.join(), over);
         if (generation === undefined) break;
         this.#availability.up(GROUP);
@@ -95,6 +92,22 @@ export class PlatformaticConsumer implements KafkaConsumer {
       this.#membership.leave().catch(() => {}),
       this.#closed.signal,
     );
+  }
+
+  /** The topics as they are, made when they are missing and the settings say so. */
+  async #topics(): Promise<ReadonlyMap<string, TopicInfo>> {
+    const { topics, create } = this.#settings;
+    try {
+      return await this.#driver.topics(topics);
+    } catch (error) {
+      if (!(error instanceof MissingTopics) || create === undefined) throw error;
+      await this.#driver.create(error.topics, create);
+      this.#context.logger.info({ topics: error.topics }, "topics created");
+    }
+    // What was made just now may take a moment to be known, which is no reason to give up.
+    return await this.#driver.topics(topics).catch((error: unknown) => {
+      throw new InfrastructureError(messageOf(error));
+    });
   }
 
   /** One generation: until its partitions were handed over, or lost. */
@@ -133,7 +146,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
       const standing = await this.#heartbeat(generation);
       if (standing === "expelled") assignment.lose(EXPELLED);
       else if (standing === "rebalancing") handOver();
-      else if (generation.leader && this.#context.clock.now() >= topicsAt) {
+      else if (generation.counts.size > 0 && this.#context.clock.now() >= topicsAt) {
         topicsAt = this.#context.clock.now() + TOPICS_INTERVAL;
         if (await this.#topicsGrew(generation)) handOver();
       }
@@ -153,7 +166,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
 
   async #topicsGrew({ counts }: Generation): Promise<boolean> {
     try {
-      const topics = await this.#cluster.topics([...counts.keys()]);
+      const topics = await this.#driver.topics([...counts.keys()]);
       return [...topics].some(([name, { leaders }]) => leaders.length !== counts.get(name));
     } catch {
       return false;
@@ -171,13 +184,13 @@ export class PlatformaticConsumer implements KafkaConsumer {
     }
   }
 
-  #fetcher(topics: ReadonlyMap<string, TopicInfo>): PlatformaticFetcher {
+  #fetcher(topics: ReadonlyMap<string, TopicInfo>): Fetcher {
     const { clock, connection } = this.#context;
     const { keyEncoding } = this.#settings;
-    return new PlatformaticFetcher(
-      this.#cluster,
+    return new Fetcher(
+      this.#driver.fetching(),
       topics,
-      { clock, keyEncoding, requestTimeout: REQUEST_TIMEOUT },
+      { clock, keyEncoding },
       {
         down: (part, error) => this.#availability.down(part, brokerTrouble(error, connection)),
         up: (part) => this.#availability.up(part),
@@ -188,7 +201,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
     );
   }
 
-  #assign(generation: Generation, fetcher: PlatformaticFetcher): Assignment {
+  #assign(generation: Generation, fetcher: Fetcher): Assignment {
     const { clock, signal, logger } = this.#context;
     let starts: Promise<ReadonlyMap<string, Position>> | undefined;
     const assignment: Assignment = new Assignment(
@@ -205,7 +218,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
       },
     );
     this.#assignment = assignment;
-    logger.debug({ generation: generation.id, partitions: assignment.partitions.map(({ name }) => name) }, "partitions assigned");
+    logger.debug({ generation: generation.generation, partitions: assignment.partitions.map(({ name }) => name) }, "partitions assigned");
     for (const partition of assignment.partitions) this.#offer(partition);
     return assignment;
   }
@@ -256,7 +269,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
       for (const { topic, partitions } of topics) {
         const fresh = partitions.filter((partition) => !starts.has(`${topic}/${partition}`));
         if (fresh.length === 0) continue;
-        for (const [partition, { first, end }] of await this.#cluster.ranges(topic, fresh)) {
+        for (const [partition, { first, end }] of await this.#driver.ranges(topic, fresh)) {
           starts.set(`${topic}/${partition}`, this.#settings.from === "earliest" ? first : end);
         }
       }
@@ -269,7 +282,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
     const assignment = this.#assignment;
     if (position === undefined || assignment === undefined) return;
     try {
-      const ranges = await this.#patiently(assignment, () => this.#cluster.ranges(partition.topic, [partition.number]));
+      const ranges = await this.#patiently(assignment, () => this.#driver.ranges(partition.topic, [partition.number]));
       const range = ranges.get(partition.number) ?? { first: 0, end: 0 };
       partition.seek(resolveOutOfRange(partition.name, position, range, this.#settings.onOutOfRange, this.#context.logger));
     } catch (error) {
@@ -295,7 +308,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
 
   async #relayout(): Promise<ReadonlyMap<string, TopicInfo>> {
     try {
-      const topics = await this.#cluster.topics(this.#settings.topics);
+      const topics = await this.#driver.topics(this.#settings.topics);
       this.#missingSince = undefined;
       return topics;
     } catch (error) {
@@ -319,7 +332,7 @@ export class PlatformaticConsumer implements KafkaConsumer {
     this.#assignment?.lose("the consumer was closed");
     if (this.#running !== undefined) await this.#settles(this.#running, LEAVING);
     this.#closed.abort();
-    await this.#cluster[Symbol.asyncDispose]();
+    await this.#driver[Symbol.asyncDispose]();
     await this.#running;
   }
 }

@@ -1,0 +1,123 @@
+/**
+ * A cluster through kafkajs: its connections, authentication, metadata and request formats. Its consumer is not used: it
+ * holds up all partitions for a slow one, resets positions without telling, and joins without waiting for work in flight.
+ */
+import type { Kafka } from "kafkajs";
+
+import type { KafkaConnection } from "../connections.ts";
+import type { Logger } from "../contracts.ts";
+import { brokerErrorName } from "./broker-errors.ts";
+import { type ClientSettings, REQUEST_TIMEOUT } from "./client-options.ts";
+import type { FetchChannel, GroupCoordinator, GroupSettings, KafkaDriver, TopicInfo } from "./driver.ts";
+import { createKafkajs } from "./kafkajs-client.ts";
+import { type KafkajsBroker, type OpenCluster, openCluster } from "./kafkajs-cluster.ts";
+import { fetchRecords } from "./kafkajs-fetch.ts";
+import { KafkajsCoordinator } from "./kafkajs-group.ts";
+import { MissingTopics } from "./missing-topics.ts";
+import type { LogRange } from "./out-of-range.ts";
+import type { NewTopic } from "./producer.ts";
+
+const READ_COMMITTED = 1;
+const LATEST = "-1";
+const EARLIEST = "-2";
+
+export class KafkajsDriver implements KafkaDriver {
+  readonly #kafka: Kafka;
+  readonly #open: OpenCluster;
+
+  constructor(connection: KafkaConnection, settings: ClientSettings, logger: Logger) {
+    this.#kafka = createKafkajs(connection, settings, logger);
+    this.#open = openCluster(this.#kafka);
+  }
+
+  async topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>> {
+    const topics = new Map<string, TopicInfo>();
+    const missing: string[] = [];
+    // One by one: an error is for all that were asked for.
+    for (const name of names) {
+      const topic = await this.#topic(name);
+      if (topic === undefined) missing.push(name);
+      else topics.set(name, topic);
+    }
+    if (missing.length > 0) throw new MissingTopics(missing);
+    return topics;
+  }
+
+  async #topic(name: string): Promise<TopicInfo | undefined> {
+    const { cluster } = this.#open;
+    await cluster.connect();
+    try {
+      await cluster.brokerPool.refreshMetadata([name]);
+    } catch (error) {
+      if (brokerErrorName(error) === "UNKNOWN_TOPIC_OR_PARTITION") return undefined;
+      throw error;
+    }
+    const found = cluster.brokerPool.metadata?.topicMetadata.find(({ topic }) => topic === name);
+    if (found === undefined) return undefined;
+    const leaders: number[] = [];
+    for (const { partitionId, leader } of found.partitionMetadata) leaders[partitionId] = leader;
+    // kafkajs knows no topic ids, so fetches name topics.
+    return { name, id: name, leaders };
+  }
+
+  async create(names: readonly string[], { partitions, replicas }: NewTopic): Promise<void> {
+    const admin = this.#kafka.admin({ retry: { retries: 1 } });
+    try {
+      await admin.connect();
+      // It takes it well when a topic is there already.
+      await admin.createTopics({
+        topics: names.map((topic) => ({ topic, numPartitions: partitions ?? -1, replicationFactor: replicas ?? -1 })),
+      });
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  async ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>> {
+    const first = await this.#offsets(topic, partitions, EARLIEST);
+    const end = await this.#offsets(topic, partitions, LATEST);
+    return new Map(partitions.map((partition) => [partition, { first: first.get(partition) ?? 0, end: end.get(partition) ?? 0 }]));
+  }
+
+  async #offsets(topic: string, wanted: readonly number[], timestamp: string): Promise<ReadonlyMap<number, number>> {
+    const { leaders } = (await this.topics([topic])).get(topic) as TopicInfo;
+    const offsets = new Map<number, number>();
+    for (const [leader, partitions] of Map.groupBy(wanted, (partition) => leaders[partition] ?? -1)) {
+      const broker = await this.#open.cluster.findBroker({ nodeId: leader });
+      const topics = [{ topic, partitions: partitions.map((partition) => ({ partition, timestamp })) }];
+      const { responses } = await broker.listOffsets({ isolationLevel: READ_COMMITTED, topics });
+      for (const { partition, offset } of responses.flatMap((response) => response.partitions)) offsets.set(partition, Number(offset));
+    }
+    return offsets;
+  }
+
+  fetching(): FetchChannel {
+    const open = openCluster(this.#kafka);
+    const { cluster } = open;
+    let ready: Promise<void> | undefined;
+    return {
+      fetch: async (node, requests, limits) => {
+        ready ??= cluster.connect().then(() => cluster.brokerPool.refreshMetadata([...new Set(requests.map(({ topicId }) => topicId))]));
+        let broker: KafkajsBroker | undefined;
+        try {
+          await ready;
+          broker = await cluster.findBroker({ nodeId: node });
+          return await fetchRecords(broker, requests, limits, REQUEST_TIMEOUT);
+        } catch (error) {
+          ready = undefined;
+          await broker?.disconnect().catch(() => {});
+          throw error;
+        }
+      },
+      [Symbol.asyncDispose]: () => open[Symbol.asyncDispose](),
+    };
+  }
+
+  coordinator(settings: GroupSettings): GroupCoordinator {
+    return new KafkajsCoordinator(this.#kafka, this.#open.cluster, settings);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#open[Symbol.asyncDispose]();
+  }
+}

@@ -17,6 +17,8 @@ export interface BuildContext {
   /** The folder that a relative path in a setting's value counts from. */
   folderOf(setting: string): string;
   originOf(setting: string): Origin;
+  /** Whether a setting was reported already: its value is the default. */
+  isFaulty(setting: string): boolean;
   report(setting: string, problem: Problem): void;
 }
 
@@ -100,7 +102,7 @@ export class SettingsBuilder {
 
   #sasl(): SaslCredentials | undefined {
     const names = ["mechanism", "username", "password"];
-    const lacking = names.filter((name) => !this.#given(`kafka.sasl.${name}`));
+    const lacking = names.filter((name) => !this.#given(`kafka.sasl.${name}`) && !this.#context.isFaulty(`kafka.sasl.${name}`));
     if (lacking.length === names.length) return undefined;
     const first = names.find((name) => !lacking.includes(name)) ?? "username";
     for (const name of lacking) this.#context.report(`kafka.sasl.${first}`, { within: "", what: `needs kafka.sasl.${name} beside it` });

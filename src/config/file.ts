@@ -20,6 +20,10 @@ export interface SettingsFile {
   /** What the references stood for. */
   readonly secrets: readonly string[];
   readonly faults: readonly Fault[];
+  /** Settings that the file gives in a form that can't be used; they are not among the values. */
+  readonly faulty: ReadonlySet<string>;
+  /** Whether nothing of the file could be read. */
+  readonly unread: boolean;
   /** The line of a setting, or of a place within its value: `tasks[0].sql.url`. The nearest known one around it. */
   lineOf(path: string): number;
 }
@@ -50,7 +54,7 @@ export function readSettingsFile(path: string, shown: string): SettingsFile {
 }
 
 function faulty(faults: readonly Fault[]): SettingsFile {
-  return { values: new Map(), referring: new Set(), secrets: [], faults, lineOf: () => 1 };
+  return { values: new Map(), referring: new Set(), secrets: [], faults, faulty: new Set(), unread: true, lineOf: () => 1 };
 }
 
 /** `EACCES: permission denied, open '…'` → `permission denied`. */
@@ -68,6 +72,7 @@ class FileReader {
   readonly #shown: string;
   readonly #lines = new Map<string, number>();
   readonly #values = new Map<string, unknown>();
+  readonly #faulty = new Set<string>();
   readonly #faults: Fault[] = [];
 
   constructor(document: Document, counter: LineCounter, shown: string) {
@@ -90,9 +95,19 @@ class FileReader {
       for (const secret of found) secrets.add(secret);
       if (found.length > 0) referring.add(path);
       for (const fault of faults) this.#fault(path + fault.path.map(step).join(""), fault.what);
-      if (faults.length > 0) this.#values.delete(path);
+      if (faults.length === 0) continue;
+      this.#values.delete(path);
+      this.#faulty.add(path);
     }
-    return { values: this.#values, referring, secrets: [...secrets], faults: this.#faults, lineOf: (path) => this.#lineOf(path) };
+    return {
+      values: this.#values,
+      referring,
+      secrets: [...secrets],
+      faults: this.#faults,
+      faulty: this.#faulty,
+      unread: false,
+      lineOf: (path) => this.#lineOf(path),
+    };
   }
 
   #readSection(pairs: readonly Pair[], section: Section, prefix: string): void {
@@ -117,9 +132,11 @@ class FileReader {
     const value: unknown = node?.toJS(this.#document) ?? null;
     this.#lines.set(path, this.#lineOf(writtenAs));
     this.#noteWithin(path, node);
+    const usable = !isMap(node) && (value !== null || leaf.nullable === true);
+    if (usable) this.#values.set(path, value);
+    else this.#faulty.add(path);
     if (value === null && leaf.nullable !== true) this.#fault(writtenAs, "has no value; leave the line out for the default");
     else if (isMap(node)) this.#faultsOfMap(path, value, leaf);
-    else this.#values.set(path, value);
   }
 
   /** A plain value in the place of a section. */

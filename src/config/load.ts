@@ -27,17 +27,32 @@ export interface LoadOptions {
   readonly cwd: string;
 }
 
+/** Settings with whatever is wrong with them. */
+export interface ReadSettings extends LoadedSettings {
+  readonly faults: readonly Fault[];
+  /** Settings that have their default because what was given is wrong; `undefined` when the whole file can't be read. */
+  readonly faulty: ReadonlySet<string> | undefined;
+}
+
 /**
  * Loads the settings.
  * @throws {ConfigError} naming everything that is wrong with them, not just the first
  */
 export function loadSettings(options: LoadOptions): LoadedSettings {
+  const { faults, faulty: _faulty, ...loaded } = readSettings(options);
+  if (faults.length > 0) throw new ConfigError(faults);
+  return loaded;
+}
+
+/** Reads the settings like `loadSettings`, with defaults in the place of what is wrong, so that the rest can be checked too. */
+export function readSettings(options: LoadOptions): ReadSettings {
   const path = settingsFilePath(options);
   const shown = path === undefined ? "" : shownPath(path, options.cwd);
   const file = path === undefined ? undefined : readSettingsFile(path, shown);
   const environment = readEnvironment(options.env, options.cwd);
   const overrides = readOverrides(options.sets);
   const faults: Fault[] = [...(file?.faults ?? []), ...environment.faults, ...overrides.faults];
+  const faulty = new Set(file?.faulty);
 
   const originOf = (setting: string): Origin => {
     if (overrides.values.has(setting)) return { from: "set" };
@@ -46,26 +61,32 @@ export function loadSettings(options: LoadOptions): LoadedSettings {
     return file?.values.has(setting) === true ? { from: "file", file: shown, line: file.lineOf(setting) } : { from: "default" };
   };
   const report = (setting: string, problem: Problem) => {
+    faulty.add(setting);
     faults.push(locate(setting, problem, originOf(setting), file));
   };
-  const values = layer(file?.values, environment.env, overrides.values, report);
+  const { given, values } = layer(file?.values, environment.env, overrides.values, report);
   const builder = new SettingsBuilder(values, {
     file: path,
     folderOf: (setting) => (originOf(setting).from === "file" && path !== undefined ? dirname(path) : options.cwd),
     originOf,
+    isFaulty: (setting) => faulty.has(setting),
     report,
   });
-  const settings = faults.length === 0 ? builder.build() : undefined;
-  const secrets = secretsOf(values, file?.secrets ?? [], builder.secrets);
-  if (settings === undefined || faults.length > 0) {
-    throw new ConfigError(faults.map(({ where, what }) => ({ where, what: redact(what, secrets) })));
-  }
+  const settings = builder.build();
+  const secrets = secretsOf(given, file?.secrets ?? [], builder.secrets);
   const entries = [...leaves].map(([setting, leaf]): SettingEntry => {
     const hidden = leaf.sensitive === true || file?.referring.has(setting) === true;
     const origin = originOf(setting);
-    return { path: setting, shown: shownEntry(values[setting], secrets, hidden && origin.from !== "default"), origin };
+    return { path: setting, shown: shownEntry(given[setting], secrets, hidden && origin.from !== "default"), origin };
   });
-  return { settings, entries, secrets, warnings: builder.warnings };
+  return {
+    settings,
+    entries,
+    secrets,
+    warnings: builder.warnings,
+    faults: faults.map(({ where, what }) => ({ where, what: redact(what, secrets) })),
+    faulty: file?.unread === true ? undefined : faulty,
+  };
 }
 
 function settingsFilePath({ file, env, cwd }: LoadOptions): string | undefined {
@@ -81,18 +102,21 @@ function shownPath(path: string, cwd: string): string {
   return short.startsWith("..") || isAbsolute(short) ? path : short;
 }
 
-/** Puts the layers over one another, by convict, and checks the effective values. */
+/** By setting. */
+type Values = Readonly<Record<string, unknown>>;
+
+/** Puts the layers over one another, by convict, and checks the effective values: as given, and with defaults for faulty ones. */
 function layer(
   file: ReadonlyMap<string, unknown> | undefined,
   env: Readonly<Record<string, string>>,
   overrides: ReadonlyMap<string, string | null>,
   report: (setting: string, problem: Problem) => void,
-): Readonly<Record<string, unknown>> {
-  let problems = 0;
+): { readonly given: Values; readonly values: Values } {
+  const faulty = new Set<string>();
   registerFormats();
   const config = convict<Record<string, unknown>>(
     convictSchema(schema, "", (setting, problem) => {
-      problems++;
+      faulty.add(setting);
       report(setting, problem);
     }),
     { env, args: [] },
@@ -103,9 +127,13 @@ function layer(
     config.validate({ allowed: "strict" });
   } catch (error) {
     // Convict stops at nothing else: each value's faults are reported by its format.
-    if (problems === 0) report("", { within: "", what: messageOf(error) });
+    if (faulty.size === 0) report("", { within: "", what: messageOf(error) });
   }
-  return Object.fromEntries([...leaves.keys()].map((setting) => [setting, config.get(setting)]));
+  const given = Object.fromEntries([...leaves.keys()].map((setting) => [setting, config.get(setting)]));
+  const values = Object.fromEntries(
+    Object.entries(given).map(([setting, value]) => [setting, faulty.has(setting) ? config.default(setting) : value]),
+  );
+  return { given, values };
 }
 
 /** What convict gives a format: the schema's own node. */
@@ -166,7 +194,7 @@ function locate(setting: string, { within, what }: Problem, origin: Origin, file
   return { where: originText(origin), what: `${path}: ${what}` };
 }
 
-function secretsOf(values: Readonly<Record<string, unknown>>, referred: readonly string[], read: readonly string[]): readonly string[] {
+function secretsOf(values: Values, referred: readonly string[], read: readonly string[]): readonly string[] {
   const sensitive = [...leaves].filter(([, leaf]) => leaf.sensitive === true).map(([setting]) => values[setting]);
   const all = [...sensitive.filter((value) => typeof value === "string"), ...referred, ...urlPasswords(values), ...read];
   return [...new Set(all.filter((secret) => secret !== ""))];

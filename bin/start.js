@@ -1,0 +1,3 @@
+// Apart from millrace.js because an old Node can't read `import()`.
+"use strict";
+void import("../dist/main.js");

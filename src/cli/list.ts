@@ -1,0 +1,75 @@
+import type { AdminSettings } from "../config/settings.ts";
+import { messageOf } from "../errors.ts";
+import { type TaskView, viewInvalid } from "../supervisor/model.ts";
+import type { TaskSet } from "../tasks/task.ts";
+import { EXIT } from "./exit-codes.ts";
+import { type SettingsFlags, settingsOf } from "./settings-flags.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { alignColumns } from "./table.ts";
+import { readTasks } from "./tasks.ts";
+
+/** How long the running daemon may take to answer, in milliseconds. */
+const PATIENCE = 3000;
+
+/** `millrace list`. */
+export async function list(flags: SettingsFlags & { readonly json?: true }, surroundings: Surroundings): Promise<number> {
+  const { settings } = settingsOf(flags, surroundings);
+  const live = await askDaemon(settings.admin, surroundings);
+  const views = live ?? viewsOf(await readTasks(settings), surroundings);
+  if (flags.json === true) {
+    surroundings.out(`${JSON.stringify(views, undefined, 2)}\n`);
+    return EXIT.done;
+  }
+  surroundings.out(views.length === 0 ? "There are no tasks.\n" : asText(views));
+  if (live === undefined)
+    surroundings.err(
+      `(no daemon answers on ${settings.admin.host}:${settings.admin.port}: the tasks are shown as they are in their stores)\n`,
+    );
+  return EXIT.done;
+}
+
+/** The tasks as the running daemon knows them; undefined when none runs. */
+async function askDaemon({ host, port }: AdminSettings, { err }: Surroundings): Promise<readonly TaskView[] | undefined> {
+  if (port === 0) return undefined;
+  const url = `http://${urlHost(host)}:${port}/api/tasks`;
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE), redirect: "error" });
+    const views: unknown = response.ok ? await response.json() : undefined;
+    if (Array.isArray(views)) return views as readonly TaskView[];
+    err(`millrace: warning: what answers on ${url} is no Millrace\n`);
+  } catch (error) {
+    // Nobody listens there: then there is no daemon. Anything else is worth a word.
+    if (!isRefused(error)) err(`millrace: warning: ${url} gives no answer: ${messageOf(error)}\n`);
+  }
+  return undefined;
+}
+
+/** A server that listens on all addresses is asked on this machine's own. */
+function urlHost(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function isRefused(error: unknown): boolean {
+  const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+  return cause?.code === "ECONNREFUSED";
+}
+
+function viewsOf(set: TaskSet, { err }: Surroundings): readonly TaskView[] {
+  for (const { name, file, reason } of set.brokenProducts) err(`millrace: warning: ${file}: product "${name}": ${reason}\n`);
+  for (const { store, reason } of set.awayStores) err(`millrace: warning: ${store}: the tasks can't be read: ${reason}\n`);
+  const valid = [...set.valid.values()].map(({ id, product, enabled }): TaskView => {
+    return { id, product, state: "stopped", ...(enabled ? {} : { reason: "it is not enabled" }), instances: [] };
+  });
+  return [...valid, ...set.invalid.map(viewInvalid)];
+}
+
+function asText(views: readonly TaskView[]): string {
+  const rows = views.map(({ id, product, state, reason, instances }) => {
+    const total = (count: "in" | "out" | "failed") => String(instances.reduce((sum, instance) => sum + instance[count], 0));
+    const firstLine = (reason ?? "").split("\n", 1)[0] ?? "";
+    return [id, product ?? "-", state, String(instances.length), total("in"), total("out"), total("failed"), firstLine];
+  });
+  return alignColumns([["TASK", "PRODUCT", "STATE", "INSTANCES", "IN", "OUT", "FAILED", "REASON"], ...rows]);
+}

@@ -1,0 +1,72 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { InfrastructureError, messageOf, UsageError } from "../errors.ts";
+import { PRODUCT_NAME } from "../tasks/task.ts";
+import { EXIT } from "./exit-codes.ts";
+import { productFiles } from "./product-files.ts";
+import { type SettingsFlags, settingsOf } from "./settings-flags.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/** `millrace new`: makes a product in the first folder of products. */
+export async function newProduct(name: string, flags: SettingsFlags, surroundings: Surroundings): Promise<number> {
+  if (!PRODUCT_NAME.test(name)) {
+    const better = asName(name);
+    const hint = better === undefined ? "" : ` For instance: ${better}`;
+    throw new UsageError(
+      `"${name}" is no name for a product: use small letters, digits and -, beginning with a letter or digit, at most 64.${hint}`,
+    );
+  }
+  const { settings } = settingsOf(flags, surroundings);
+  const folder = join(settings.products[0] ?? surroundings.cwd, name);
+  await makeFolder(folder);
+  const shown = relative(surroundings.cwd, folder) || ".";
+  for (const { file, text } of productFiles(name)) await writeFile(join(folder, file), text, { flag: "wx" });
+  surroundings.out(
+    [
+      `Made ${shown}: the pipeline in index.ts, its test in index.test.ts, a task in task.example.yaml with input.example.ndjson.`,
+      "",
+      "Test it:",
+      `  node ${testFlags(surroundings.cwd)}--test ${join(shown, "index.test.ts")}`,
+      "Run it on the example, with breakpoints if you like:",
+      `  ${program(surroundings.cwd)} debug --task '{"id":"${name}","product":"${name}","config":{"input":{"file":{"path":"${join(shown, "input.example.ndjson")}"}},"output":{"file":{"path":"-"}}}}'`,
+      "Let it run as a task: copy task.example.yaml into a task store, then",
+      `  ${program(surroundings.cwd)} validate`,
+      "",
+    ].join("\n"),
+  );
+  return EXIT.done;
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(join(folder, ".."), { recursive: true });
+    await mkdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") throw new UsageError(`${folder} exists already; nothing was changed`);
+    throw new InfrastructureError(`${folder} can't be made: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** A valid name that is near to a text. */
+function asName(text: string): string | undefined {
+  const name = text
+    .replaceAll(/([a-z0-9])([A-Z])/g, "$1-$2")
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .replaceAll(/^-+|-+$/g, "")
+    .slice(0, 64);
+  return PRODUCT_NAME.test(name) ? name : undefined;
+}
+
+const HERE = import.meta.url;
+
+/** Run from its sources, Millrace must be told to Node by a flag; installed, `node_modules` does it. */
+function testFlags(cwd: string): string {
+  return HERE.endsWith(".ts") ? `--import ./${relative(cwd, fileURLToPath(new URL("../hooks.ts", HERE)))} ` : "";
+}
+
+function program(cwd: string): string {
+  return HERE.endsWith(".ts") ? `node ${relative(cwd, fileURLToPath(new URL("../main.ts", HERE)))}` : "npx millrace";
+}

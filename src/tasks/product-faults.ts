@@ -10,13 +10,13 @@ import { messageOf } from "../errors.ts";
  */
 export function faultOf(thrown: unknown, file: string | undefined, folder: string): Fault {
   const stack = thrown instanceof Error ? (thrown.stack ?? "") : "";
-  const where = syntaxErrorPlace(thrown, stack) ?? framePlace(stack, folder) ?? file ?? folder;
-  return { where, what: describe(thrown) };
+  const parsedAt = syntaxErrorPlace(thrown, stack);
+  const where = parsedAt ?? framePlace(stack, folder) ?? file ?? folder;
+  return { where, what: parsedAt === undefined ? describe(thrown) : `syntax error: ${messageOf(thrown)}` };
 }
 
 function describe(thrown: unknown): string {
   if (!(thrown instanceof Error)) return `threw ${typeof thrown === "string" ? JSON.stringify(thrown) : String(thrown)}`;
-  if (thrown instanceof SyntaxError) return `syntax error: ${messageOf(thrown)}`;
   const code: unknown = Reflect.get(thrown, "code");
   if (code === "ERR_MODULE_NOT_FOUND")
     return messageOf(thrown).replace(/\.?$/, "; is it installed, and does a relative import end in .ts?");
@@ -38,6 +38,7 @@ function framePlace(stack: string, folder: string): string | undefined {
   return undefined;
 }
 
+/** A file's path, without the query that tells versions of a module apart. */
 function path(file: string): string {
-  return file.startsWith("file:") ? fileURLToPath(file) : file;
+  return file.startsWith("file:") ? fileURLToPath(file) : file.replace(/\?.*$/, "");
 }

@@ -1,39 +1,19 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
-import { after, test } from "node:test";
-import type { TestContext } from "node:test";
-
-import { Redis } from "ioredis";
+import { test } from "node:test";
 
 import { RedisStore } from "../../../src/tasks/stores/redis.ts";
 import { taskStoreSuite } from "../../conformance/task-store.ts";
 import { openGate } from "../../support/gate.ts";
-import { startRedis } from "../../support/services/index.ts";
-
-const given = process.env["MILLRACE_TEST_REDIS"];
-const service = given === undefined ? await startRedis() : undefined;
-const url = given ?? service?.address ?? "";
-const client = new Redis(url);
-after(async () => {
-  client.disconnect();
-  await service?.stop();
-});
-
-/** A hash of the test's own. */
-function ownKey(t: TestContext): string {
-  const key = `millrace-test-tasks-${randomUUID()}`;
-  t.after(() => client.del(key));
-  return key;
-}
+import { ownHash } from "../../support/own-hash.ts";
 
 taskStoreSuite("redis", async (t) => {
-  const key = ownKey(t);
+  const { client, key, url, put, remove } = await ownHash(t);
   const { hostname, port } = new URL(url);
   const gate = await openGate(t, hostname, Number(port));
   return {
     store: new RedisStore({ url: `redis://127.0.0.1:${gate.port}`, key, every: 50 }),
-    put: async (id, task) => void (await client.hset(key, id, JSON.stringify({ id, ...task }))),
-    remove: async (id) => void (await client.hdel(key, id)),
+    put: (id, task) => put(id, { id, ...task }),
+    remove,
     putBroken: async (id) => void (await client.hset(key, id, "{ id: b")),
     away: () => gate.shut(),
     back: () => gate.open(),
@@ -41,7 +21,7 @@ taskStoreSuite("redis", async (t) => {
 });
 
 test("the field is the id when the value has none; another id in it, and no object, are faults", async (t) => {
-  const key = ownKey(t);
+  const { client, key, url } = await ownHash(t);
   await client.hset(key, { a: '{"product":"p"}', b: '{"id":"c","product":"p"}', d: "[]" });
   const { tasks } = await new RedisStore({ url, key, every: 50 }).read(t.signal);
   assert.deepEqual(tasks[0]?.value, { product: "p", id: "a" });
@@ -50,14 +30,14 @@ test("the field is the id when the value has none; another id in it, and no obje
 });
 
 test("references are refused: whoever may write a row must not read this machine's secrets", async (t) => {
-  const key = ownKey(t);
+  const { client, key, url } = await ownHash(t);
   await client.hset(key, "a", '{"product":"p","config":{"list":["${env:HOME}"]}}');
   const { tasks } = await new RedisStore({ url, key, every: 50 }).read(t.signal);
   assert.match(tasks[0]?.faults[0] ?? "", /\$\{env:…\} .* settings and task files only/);
 });
 
 test("another kind of key is an error that names the store without its password", async (t) => {
-  const key = ownKey(t);
+  const { client, key, url } = await ownHash(t);
   await client.set(key, "text");
   await assert.rejects(new RedisStore({ url, key, every: 50 }).read(t.signal), /the hash can't be read: WRONGTYPE/);
   assert.equal(new RedisStore({ url: "redis://me:pw@host:1", key: "k", every: 1 }).name, "redis k at redis://me:[secret]@host:1");

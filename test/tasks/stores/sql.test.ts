@@ -11,17 +11,16 @@ import { Client } from "pg";
 import { SqlStore } from "../../../src/tasks/stores/sql.ts";
 import { taskStoreSuite } from "../../conformance/task-store.ts";
 import { openGate } from "../../support/gate.ts";
-import { startPostgres } from "../../support/services/index.ts";
+import { sharedServices } from "../../support/services/index.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 
-const given = process.env["MILLRACE_TEST_POSTGRES"];
-const service = given === undefined ? await startPostgres() : undefined;
-const url = given ?? service?.address ?? "";
+const services = await sharedServices(["postgres"]);
+const url = services.addresses.get("postgres") ?? "";
 const client = new Client(url);
 await client.connect();
 after(async () => {
   await client.end();
-  await service?.stop();
+  await services[Symbol.asyncDispose]();
 });
 
 /** A table of the test's own. */

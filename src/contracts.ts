@@ -44,6 +44,8 @@ export interface OpenContext {
   readonly shared: SharedResources;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** What relative paths of files count from; default the working directory. */
+  readonly directory?: string | undefined;
   /** Aborts when work in flight is to be given up. A planned stop that drains does not abort it. */
   readonly signal: AbortSignal;
   /**

@@ -22,3 +22,12 @@ export { countOrTime, session, sliding, tumbling } from "./pipeline/windows/spec
 export type { WindowOptions } from "./pipeline/windows/window-options.ts";
 export type { PipelineContext, Product, TaskInput } from "./product.ts";
 export { defineProduct } from "./product.ts";
+export type { SinkConfig } from "./sinks/config.ts";
+export { sink, sinkConfig } from "./sinks/config.ts";
+export type { MemorySink } from "./sinks/memory.ts";
+export { memorySink } from "./sinks/memory.ts";
+export type { SourceConfig } from "./sources/config.ts";
+export { source, sourceConfig } from "./sources/config.ts";
+export { memorySource } from "./sources/memory.ts";
+export type { Format } from "./values.ts";
+export { decode, encode } from "./values.ts";

@@ -11,7 +11,7 @@ const numbers = (...values: number[]) => values.map((value) => ({ value }));
 const upTo = (n: number) => Array.from({ length: n }, (_, index) => index);
 
 /** Fails the first `failures` calls, then multiplies by ten. */
-async function attempts(failures: number, options: CallOptions) {
+async function attempts(failures: number, options: Pick<CallOptions, "retries" | "backoffFactor">) {
   const context = { calls: 0 };
   const plan = from(sourceOf<number>())
     .mapAsync(async (n) => {

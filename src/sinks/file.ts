@@ -1,0 +1,144 @@
+import type { FileHandle } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+
+import { z } from "zod";
+
+import type { Event } from "../batch.ts";
+import type { OpenContext, Sink, SinkSpec } from "../contracts.ts";
+import { InfrastructureError, messageOf, MillraceError } from "../errors.ts";
+import type { LineWriter } from "./file-format.ts";
+import { csvWriter, lineWriter } from "./file-format.ts";
+import { Outage } from "./outage.ts";
+import { Queue } from "./queue.ts";
+import { StdoutSink } from "./stdout.ts";
+
+const formats = ["ndjson", "csv", "text"] as const;
+
+/** What a task can set on a file sink. */
+export const fileSinkConfig = z.strictObject({
+  path: z.string().min(1).describe("the file, made if it is missing, with its folder; - is standard output"),
+  format: z.enum(formats).optional().describe("default by the file's extension: .csv, .txt, else ndjson"),
+  columns: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe("for csv: the fields to write, in order; default those of the first value"),
+  sync: z
+    .enum(["end", "always"])
+    .default("end")
+    .describe("when what was written is forced to the disk: at the end, or before each confirmation"),
+});
+
+/** Settings of `fileSink`. */
+export type FileSinkSettings = z.input<typeof fileSinkConfig>;
+type Settings = z.output<typeof fileSinkConfig>;
+
+/**
+ * Appends to a file, a line (or CSV row) for each event. What is confirmed has been handed to the operating system: it
+ * outlives a crash of Millrace, and with `sync: always` one of the machine. A last line that a crash left incomplete is cut
+ * off when the file is opened. Several instances can write to one file: each batch is appended in one piece.
+ * @throws {z.ZodError} when the settings are wrong
+ */
+export function fileSink(settings: FileSinkSettings): SinkSpec {
+  const config = fileSinkConfig.parse(settings);
+  const format = config.format ?? formatOf(config.path);
+  return {
+    kind: "file",
+    description: { path: config.path, format },
+    open: async (context) => {
+      const writer = format === "csv" ? csvWriter(config.columns, "sink file") : lineWriter(format, "sink file");
+      if (config.path === "-") return new StdoutSink(writer);
+      const path = resolve(context.directory ?? ".", config.path);
+      return new FileSink(await openForAppending(path), path, writer, config, context);
+    },
+  };
+}
+
+function formatOf(path: string): (typeof formats)[number] {
+  if (path.endsWith(".csv")) return "csv";
+  return path.endsWith(".txt") ? "text" : "ndjson";
+}
+
+class FileSink implements Sink {
+  readonly #file: FileHandle;
+  readonly #path: string;
+  readonly #writer: LineWriter;
+  readonly #sync: Settings["sync"];
+  readonly #outage: Outage;
+  readonly #queue = new Queue();
+  #begins: "empty file" | "more" | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(file: FileHandle, path: string, writer: LineWriter, config: Settings, context: OpenContext) {
+    this.#file = file;
+    this.#path = path;
+    this.#writer = writer;
+    this.#sync = config.sync;
+    this.#outage = new Outage(`file ${path}`, context);
+  }
+
+  write(events: readonly Event[], signal: AbortSignal): Promise<void> {
+    return this.#queue.run(() => this.#append(events, signal));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #append(events: readonly Event[], signal: AbortSignal): Promise<void> {
+    this.#begins ??= (await this.#file.stat()).size === 0 ? "empty file" : "more";
+    const bytes = this.#writer.bytesOf(events, this.#begins);
+    this.#begins = "more";
+    let written = 0;
+    await this.#outage.waitOut(signal, async () => {
+      try {
+        while (written < bytes.length) written += (await this.#file.write(bytes, written, bytes.length - written)).bytesWritten;
+        if (this.#sync === "always") await this.#file.datasync();
+      } catch (error) {
+        throw new InfrastructureError(`writing to ${this.#path} failed: ${messageOf(error)}`, { cause: error });
+      }
+    });
+  }
+
+  async #close(): Promise<void> {
+    await this.#queue.idle();
+    // A disk that can't be synced has its say in the log of the operating system; what was confirmed was confirmed.
+    await this.#file.datasync().catch(() => undefined);
+    await this.#file.close();
+  }
+}
+
+async function openForAppending(path: string): Promise<FileHandle> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(path, "a+");
+    await cutIncompleteLine(file);
+    return file;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
+      throw new MillraceError(`no permission to write the file ${path}: allow it to the user that Millrace runs as`, { cause: error });
+    }
+    if (code === "EISDIR") throw new MillraceError(`${path} is a directory; give the path of a file`, { cause: error });
+    throw new InfrastructureError(`the file ${path} can't be opened for writing: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+const CHUNK = 64 * 1024;
+
+/** Cuts off what stands behind the last line end: a crash in the middle of a write left it, and it will be written again. */
+async function cutIncompleteLine(file: FileHandle): Promise<void> {
+  const { size } = await file.stat();
+  const buffer = Buffer.alloc(CHUNK);
+  for (let end = size; end > 0; end -= CHUNK) {
+    const start = Math.max(0, end - CHUNK);
+    const { bytesRead } = await file.read(buffer, 0, end - start, start);
+    const newline = buffer.subarray(0, bytesRead).lastIndexOf(10);
+    if (newline === -1) continue;
+    if (start + newline + 1 < size) await file.truncate(start + newline + 1);
+    return;
+  }
+  if (size > 0) await file.truncate(0);
+}

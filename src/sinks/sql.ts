@@ -1,0 +1,129 @@
+import { resolve } from "node:path";
+
+import { z } from "zod";
+
+import type { Event } from "../batch.ts";
+import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
+import { DataError } from "../errors.ts";
+import { maskUrl } from "../secrets.ts";
+import type { Database } from "../sql/database.ts";
+import { RowRefusedError } from "../sql/database.ts";
+import { openPostgres } from "../sql/postgres.ts";
+import { openSqlite } from "../sql/sqlite.ts";
+import { Outage } from "./outage.ts";
+import { Queue } from "./queue.ts";
+import type { Column, Row } from "./sql-rows.ts";
+import { columnsOf, lastOfEachKey, rowOf } from "./sql-rows.ts";
+
+/** What a task can set on an SQL sink. */
+export const sqlSinkConfig = z
+  .strictObject({
+    url: z
+      .string()
+      .regex(/^(postgres(ql)?:\/\/|sqlite:).+/, "must be postgres://… or sqlite:PATH")
+      .describe("postgres://[user:password@]host[:port]/database, or sqlite:PATH"),
+    table: z.string().min(1).describe("table or schema.table; it must exist"),
+    columns: z
+      .record(z.string().min(1), z.string().min(1))
+      .optional()
+      .describe("column: field, as value.total; default the fields of the first value"),
+    mode: z.enum(["insert", "upsert"]).default("insert").describe("upsert: a row with the same key is replaced"),
+    key: z.array(z.string().min(1)).min(1).optional().describe("for upsert: the columns of a unique key"),
+    batch: z.int().min(1).max(10_000).default(500).describe("rows of one statement at most"),
+  })
+  .refine(({ mode, key }) => (mode === "upsert") === (key !== undefined), "upsert needs key, and insert takes none")
+  .refine(
+    ({ key, columns }) => columns === undefined || (key ?? []).every((name) => Object.hasOwn(columns, name)),
+    "every column of key must be one of columns",
+  );
+
+/** Settings of `sqlSink`. */
+export type SqlSinkSettings = z.input<typeof sqlSinkConfig>;
+type Settings = z.output<typeof sqlSinkConfig>;
+
+const STEP = "sink sql";
+
+/**
+ * Writes each event's value, an object, as a row of a table. Rows go in statements of many, each all or nothing, in order;
+ * a row that the database refuses is a data error of its event, found by cutting the statement in two. A missing table is
+ * waited for.
+ * @throws {z.ZodError} when the settings are wrong
+ */
+export function sqlSink(settings: SqlSinkSettings): SinkSpec {
+  const config = sqlSinkConfig.parse(settings);
+  const { url, table, mode } = config;
+  return {
+    kind: "sql",
+    description: { url: maskUrl(url), table, mode },
+    open: async (context) => {
+      const lease = await context.shared.lease(`sql ${url}`, () => Promise.resolve(openDatabase(url, context)));
+      return new SqlSink(lease, config, context);
+    },
+  };
+}
+
+function openDatabase(url: string, context: OpenContext): Database {
+  return url.startsWith("sqlite:") ? openSqlite(resolve(context.directory ?? ".", url.slice("sqlite:".length))) : openPostgres(url);
+}
+
+class SqlSink implements Sink {
+  readonly #lease: Lease<Database>;
+  readonly #config: Settings;
+  readonly #outage: Outage;
+  readonly #queue = new Queue();
+  #columns: readonly Column[] | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(lease: Lease<Database>, config: Settings, context: OpenContext) {
+    this.#lease = lease;
+    this.#config = config;
+    this.#outage = new Outage(`sql ${config.table}`, context);
+  }
+
+  write(events: readonly Event[], signal: AbortSignal): Promise<void> {
+    return this.#queue.run(() => this.#writeAll(events, signal));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#queue.idle().then(() => this.#lease[Symbol.asyncDispose]());
+    return this.#closed;
+  }
+
+  async #writeAll(events: readonly Event[], signal: AbortSignal): Promise<void> {
+    const { batch, columns: configured } = this.#config;
+    const columns = (this.#columns ??= columnsOf(configured, events[0]?.value));
+    const size = Math.max(1, Math.min(batch, Math.floor(this.#lease.resource.maxParameters / Math.max(1, columns.length))));
+    let rows: Row[] = [];
+    for (const event of events) {
+      let row: Row;
+      try {
+        row = rowOf(event, columns, STEP);
+      } catch (error) {
+        // What came before it is written, so that the task stops exactly at it.
+        await this.#writeRows(rows, columns, signal);
+        throw error;
+      }
+      rows.push(row);
+      if (rows.length < size) continue;
+      await this.#writeRows(rows, columns, signal);
+      rows = [];
+    }
+    await this.#writeRows(rows, columns, signal);
+  }
+
+  async #writeRows(rows: readonly Row[], columns: readonly Column[], signal: AbortSignal): Promise<void> {
+    if (rows.length === 0) return;
+    const { table, key } = this.#config;
+    const kept = key === undefined ? rows : lastOfEachKey(rows, columns, key);
+    const statement = { table, columns: columns.map((column) => column.name), rows: kept.map((row) => row.values), key };
+    try {
+      await this.#outage.waitOut(signal, () => this.#lease.resource.write(statement));
+    } catch (error) {
+      if (!(error instanceof RowRefusedError)) throw error;
+      if (rows.length === 1) throw new DataError(STEP, rows[0]?.event, error);
+      const middle = Math.ceil(rows.length / 2);
+      await this.#writeRows(rows.slice(0, middle), columns, signal);
+      await this.#writeRows(rows.slice(middle), columns, signal);
+    }
+  }
+}

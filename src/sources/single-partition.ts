@@ -1,0 +1,28 @@
+import type { Batch, Position } from "../batch.ts";
+import type { Partition, Source } from "../contracts.ts";
+
+/**
+ * A source with one partition and no broker to remember its position: instance 0 reads it, the others of the task have
+ * nothing to do. A restart reads from the beginning.
+ * @param read yields the batches from a position on; it ends when `stop` aborts
+ */
+export function singlePartition(
+  name: string,
+  instance: number,
+  read: (from: Position | undefined, stop: AbortSignal) => AsyncIterable<Batch>,
+): Source {
+  const never = new AbortController().signal;
+  return {
+    async *partitions(stop): AsyncGenerator<Partition> {
+      if (instance > 0 || stop.aborted) return;
+      yield {
+        name,
+        signal: never,
+        read: (from) => read(from, stop),
+        commit: () => Promise.resolve(),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      };
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}

@@ -1,0 +1,53 @@
+/** A database that rows are written to. Two kinds: PostgreSQL and SQLite. */
+export interface Database extends AsyncDisposable {
+  /**
+   * Writes rows with one statement, all or none.
+   * @throws {InfrastructureError} when the database is away or busy; {NotReadyError} when the table is missing;
+   *   {RowRefusedError} when it does not take one of the rows
+   */
+  write(statement: Statement): Promise<void>;
+  /** The most parameters of one statement. */
+  readonly maxParameters: number;
+}
+
+/** Rows for a table. */
+export interface Statement {
+  /** `table` or `schema.table`, unquoted. */
+  readonly table: string;
+  readonly columns: readonly string[];
+  /** One value for each column. */
+  readonly rows: readonly (readonly SqlValue[])[];
+  /** Columns of the unique key whose row is replaced; undefined: rows are inserted only. */
+  readonly key: readonly string[] | undefined;
+}
+
+export type SqlValue = string | number | bigint | boolean | null | Uint8Array;
+
+/** The database refuses a row for what is in it. */
+export class RowRefusedError extends Error {
+  override readonly name = "RowRefusedError";
+}
+
+/** `INSERT` text with a placeholder for each value, row by row; names are quoted. */
+export function insertText(statement: Statement, placeholder: (index: number) => string): string {
+  const { table, columns, rows, key } = statement;
+  let index = 0;
+  const values = rows.map((row) => `(${row.map(() => placeholder(++index)).join(",")})`).join(",");
+  return `INSERT INTO ${quotedTable(table)} (${columns.map(quoted).join(",")}) VALUES ${values}${onConflict(columns, key)}`;
+}
+
+function onConflict(columns: readonly string[], key: readonly string[] | undefined): string {
+  if (key === undefined) return "";
+  const others = columns.filter((column) => !key.includes(column));
+  const target = `ON CONFLICT (${key.map(quoted).join(",")})`;
+  if (others.length === 0) return ` ${target} DO NOTHING`;
+  return ` ${target} DO UPDATE SET ${others.map((column) => `${quoted(column)} = excluded.${quoted(column)}`).join(", ")}`;
+}
+
+function quotedTable(table: string): string {
+  return table.split(".").map(quoted).join(".");
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}

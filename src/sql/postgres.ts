@@ -1,0 +1,62 @@
+import { DatabaseError, Pool } from "pg";
+
+import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
+import { redact, urlPasswords } from "../secrets.ts";
+import type { Database, Statement } from "./database.ts";
+import { insertText, RowRefusedError } from "./database.ts";
+
+/** Connections of one process to one database, shared by all sinks. */
+const MOST_CONNECTIONS = 4;
+const PATIENCE = { connect: 5_000, statement: 30_000 };
+
+/**
+ * A pool of connections to PostgreSQL. It connects when it is first written to.
+ * @param url `postgres://[user:password@]host[:port]/database`
+ */
+export function openPostgres(url: string): Database {
+  const pool = new Pool({
+    connectionString: url,
+    application_name: "millrace",
+    max: MOST_CONNECTIONS,
+    connectionTimeoutMillis: PATIENCE.connect,
+    statement_timeout: PATIENCE.statement,
+    query_timeout: PATIENCE.statement + 5_000,
+  });
+  // A connection that breaks while it is idle: the next write makes another. Without a listener it would end the process.
+  pool.on("error", () => undefined);
+  const secrets = urlPasswords(url);
+  let closed: Promise<void> | undefined;
+  return {
+    // The protocol counts parameters in 16 bits.
+    maxParameters: 65_535,
+    write: async (statement) => {
+      try {
+        await pool.query(
+          insertText(statement, (index) => `$${index}`),
+          statement.rows.flat(),
+        );
+      } catch (error) {
+        throw classified(error, statement, secrets);
+      }
+    },
+    [Symbol.asyncDispose]: () => {
+      closed ??= pool.end();
+      return closed;
+    },
+  };
+}
+
+/** By the class of the SQLSTATE (PostgreSQL documentation, appendix A). */
+function classified(error: unknown, statement: Statement, secrets: readonly string[]): Error {
+  const message = redact(messageOf(error), secrets);
+  if (!(error instanceof DatabaseError)) return new InfrastructureError(`PostgreSQL: ${message}`, { cause: error });
+  const code = error.code ?? "";
+  if (code === "42P01" || code === "3F000")
+    return new NotReadyError(`the table ${statement.table} does not exist; create it`, { cause: error });
+  if (code === "42703" || code === "42P10" || code === "42501") {
+    return new NotReadyError(`the table ${statement.table} does not fit: ${message}`, { cause: error });
+  }
+  // 22: the data can't be what the column is; 23: a constraint; 42804: the type does not fit.
+  if (code.startsWith("22") || code.startsWith("23") || code === "42804") return new RowRefusedError(message, { cause: error });
+  return new InfrastructureError(`PostgreSQL: ${message}`, { cause: error });
+}

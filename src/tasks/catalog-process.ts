@@ -103,6 +103,8 @@ function uncaught(kind: string): (thrown: unknown) => void {
 }
 
 dieWithParent();
+// Ctrl+C in a terminal reaches this process too; its parent decides what ends when.
+for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => undefined);
 process.on("uncaughtException", uncaught("an exception that nothing caught"));
 process.on("unhandledRejection", uncaught("a rejected promise that nothing awaited"));
 process.on("message", (asked: Asked) => {

@@ -48,7 +48,9 @@ export class Inventory {
    * @param renewal `all` imports every product anew; `new` those that were not there before, and broken ones that changed
    */
   async renew(renewal: Renewal, catalog: Catalog): Promise<void> {
-    const { found, broken } = await findProducts(this.#roots);
+    const { found, broken, unread } = await findProducts(this.#roots);
+    // A folder that can't be read is not an empty one: what was in it stays as it was.
+    const kept = [...this.#known.values()].filter((product) => unread.includes(product.found.root));
     const known = new Map<string, KnownProduct>();
     const stale: { readonly product: FoundProduct; readonly code: string }[] = [];
     for (const product of found) {
@@ -70,8 +72,12 @@ export class Inventory {
       if (loadedProduct !== undefined) known.set(product.name, withTasks(loadedProduct, given[index]));
     }
     this.#misplaced = broken;
-    this.#known = new Map(found.flatMap(({ name }) => known.get(name) ?? []).map((product) => [product.found.name, product]));
+    this.#known = new Map([...kept.map(entry), ...known.values().map(entry)]);
   }
+}
+
+function entry(product: KnownProduct): readonly [string, KnownProduct] {
+  return [product.found.name, product];
 }
 
 type Given = Answer | NoAnswer | undefined;

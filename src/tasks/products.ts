@@ -27,12 +27,16 @@ export interface FoundProduct {
   readonly folder: string;
   /** The file that it is imported from. */
   readonly file: string;
+  /** The folder of products that it is in, as given. */
+  readonly root: string;
 }
 
 /** What the product folders hold. */
 export interface FoundProducts {
   readonly found: readonly FoundProduct[];
   readonly broken: readonly BrokenProduct[];
+  /** Those of `roots` that could not be read: what is in them is not known. */
+  readonly unread: readonly string[];
 }
 
 /**
@@ -43,34 +47,37 @@ export interface FoundProducts {
 export async function findProducts(roots: readonly string[]): Promise<FoundProducts> {
   const found = new Map<string, FoundProduct>();
   const broken: BrokenProduct[] = [];
+  const unread: string[] = [];
   for (const root of roots) {
-    for (const candidate of await candidatesIn(root, broken)) {
-      const first = found.get(candidate.name);
-      if (first === undefined) found.set(candidate.name, candidate);
-      else if (first.folder !== candidate.folder) {
-        broken.push({ name: candidate.name, file: candidate.folder, reason: `${first.folder} already is the product "${first.name}"` });
+    try {
+      for (const candidate of await candidatesIn(root, broken)) {
+        const first = found.get(candidate.name);
+        if (first === undefined) found.set(candidate.name, candidate);
+        else if (first.folder !== candidate.folder) {
+          broken.push({ name: candidate.name, file: candidate.folder, reason: `${first.folder} already is the product "${first.name}"` });
+        }
       }
+    } catch (error) {
+      unread.push(root);
+      broken.push({ name: basename(root), file: root, reason: `the folder of products can't be read: ${messageOf(error)}` });
     }
   }
-  return { found: [...found.values()], broken };
+  return { found: [...found.values()], broken, unread };
 }
 
+/** @throws when `root` can't be read */
 async function candidatesIn(root: string, broken: BrokenProduct[]): Promise<readonly FoundProduct[]> {
   const candidates: FoundProduct[] = [];
-  try {
-    const realRoot = await realpath(root);
-    const names = (await readdir(realRoot)).filter((name) => !name.startsWith(".") && name !== "node_modules");
-    for (const name of names.toSorted()) {
-      const entry = join(realRoot, name);
-      const file = indexOf(entry);
-      if (file === undefined) continue;
-      const folder = await realpath(entry);
-      const reason = folder.startsWith(realRoot + sep) ? nameFault(name) : `it is a link that leads out of ${root}, to ${folder}`;
-      if (reason === undefined) candidates.push({ name, folder, file: join(folder, basename(file)) });
-      else broken.push({ name, file: entry, reason });
-    }
-  } catch (error) {
-    broken.push({ name: basename(root), file: root, reason: `the folder of products can't be read: ${messageOf(error)}` });
+  const realRoot = await realpath(root);
+  const names = (await readdir(realRoot)).filter((name) => !name.startsWith(".") && name !== "node_modules");
+  for (const name of names.toSorted()) {
+    const entry = join(realRoot, name);
+    const file = indexOf(entry);
+    if (file === undefined) continue;
+    const folder = await realpath(entry);
+    const reason = folder.startsWith(realRoot + sep) ? nameFault(name) : `it is a link that leads out of ${root}, to ${folder}`;
+    if (reason === undefined) candidates.push({ name, folder, file: join(folder, basename(file)), root });
+    else broken.push({ name, file: entry, reason });
   }
   return candidates;
 }

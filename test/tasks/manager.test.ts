@@ -187,6 +187,10 @@ test("a reload sees changed product code: the tasks of that product count as cha
   assert.deepEqual(await counts(manager.reload()), { added: 0, changed: [], removed: 0 });
   assert.equal(ids(manager), "b a", "the tasks of a product that broke go on");
   assert.match(manager.current().brokenProducts[0]?.reason ?? "", /its import did not finish in 3 s/);
+  renameSync(bench.root, `${bench.root}-away`);
+  assert.deepEqual(await counts(manager.reload()), { added: 0, changed: [], removed: 0 });
+  assert.match(manager.current().brokenProducts[0]?.reason ?? "", /the folder of products can't be read: ENOENT/);
+  renameSync(`${bench.root}-away`, bench.root);
   rmSync(join(bench.root, "p"), { recursive: true });
   assert.deepEqual(await counts(manager.reload()), { added: 0, changed: [], removed: 1 });
 });

@@ -1,7 +1,6 @@
-import { Redis } from "ioredis";
-
-import { InfrastructureError, messageOf } from "../../errors.ts";
-import { maskUrl, redact } from "../../secrets.ts";
+import { InfrastructureError } from "../../errors.ts";
+import { RedisConnectionHandle } from "../../redis/connection.ts";
+import { maskUrl } from "../../secrets.ts";
 import { intervals } from "./intervals.ts";
 import { rowOf } from "./row.ts";
 import type { StoreContents, TaskStore } from "./store.ts";
@@ -12,9 +11,6 @@ export interface RedisStoreSettings {
   /** Milliseconds between reads. */
   readonly every: number;
 }
-
-/** How long connecting, and then the answer, may take. Milliseconds. */
-const PATIENCE = 5_000;
 
 /**
  * The tasks in a Redis hash: each field is a task's id, its value the task as JSON, with or without the id. Read as a
@@ -39,29 +35,18 @@ export class RedisStore implements TaskStore {
   }
 
   async #fields(signal: AbortSignal): Promise<readonly (readonly [string, string])[]> {
-    const redis = new Redis(this.#settings.url, {
-      lazyConnect: true,
-      connectTimeout: PATIENCE,
-      commandTimeout: PATIENCE,
-      maxRetriesPerRequest: 0,
-      retryStrategy: () => null,
-    });
-    // The failed call tells what there is to tell: the client's own events come besides.
-    let connectionError: unknown;
-    redis.on("error", (error) => (connectionError = error));
-    const abort = () => redis.disconnect();
+    await using connection = new RedisConnectionHandle(this.#settings.url);
+    const abort = () => connection.client.disconnect();
     signal.addEventListener("abort", abort, { once: true });
     try {
       signal.throwIfAborted();
-      await redis.connect();
-      return Object.entries(await redis.hgetall(this.#settings.key));
+      await connection.ready();
+      return Object.entries(await connection.client.hgetall(this.#settings.key));
     } catch (error) {
       signal.throwIfAborted();
-      const reason = messageOf(connectionError ?? error);
-      throw new InfrastructureError(redact(`the hash can't be read: ${reason}`), { cause: error });
+      throw error instanceof InfrastructureError ? error : connection.failure(error);
     } finally {
       signal.removeEventListener("abort", abort);
-      redis.disconnect();
     }
   }
 

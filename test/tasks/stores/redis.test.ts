@@ -39,6 +39,6 @@ test("references are refused: whoever may write a row must not read this machine
 test("another kind of key is an error that names the store without its password", async (t) => {
   const { client, key, url } = await ownHash(t);
   await client.set(key, "text");
-  await assert.rejects(new RedisStore({ url, key, every: 50 }).read(t.signal), /the hash can't be read: WRONGTYPE/);
+  await assert.rejects(new RedisStore({ url, key, every: 50 }).read(t.signal), /^InfrastructureError: Redis: WRONGTYPE/);
   assert.equal(new RedisStore({ url: "redis://me:pw@host:1", key: "k", every: 1 }).name, "redis k at redis://me:[secret]@host:1");
 });

@@ -30,7 +30,7 @@ export async function newProduct(name: string, flags: SettingsFlags, surrounding
       "Test it:",
       `  node ${testFlags(surroundings.cwd)}--test ${join(shown, "index.test.ts")}`,
       "Run it on the example, with breakpoints if you like:",
-      `  ${program(surroundings.cwd)} debug --task '{"id":"${name}","product":"${name}","config":{"input":{"file":{"path":"${join(shown, "input.example.ndjson")}"}},"output":{"file":{"path":"-"}}}}'`,
+      `  ${program(surroundings.cwd)} debug --task @${join(shown, "task.example.yaml")} --input ${join(shown, "input.example.ndjson")} --output -`,
       "Let it run as a task: copy task.example.yaml into a task store, then",
       `  ${program(surroundings.cwd)} validate`,
       "",

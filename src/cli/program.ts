@@ -74,8 +74,8 @@ function addRunning(program: Command, does: Does): void {
     .option("--input <file>", "read this file in the place of the task's source")
     .addOption(new Option("--format <format>", "of the input file (default: by its name)").choices(["ndjson", "csv", "text"]))
     .option("--output <file>", "write to this file in the place of the task's sinks; - for stdout")
-    .option("--limit <n>", "stop after so many events of each partition, as if the input ended there", positiveNumber)
-    .option("--task <json>", "a task as JSON that needs to be in no store")
+    .option("--limit <n>", "stop after so many events, as if the input ended there", positiveNumber)
+    .option("--task <json>", "a task that needs to be in no store, as JSON, or @FILE")
     .addHelpText(
       "after",
       examples(

@@ -14,6 +14,8 @@ import { taskStores } from "./task-stores.ts";
 export interface BuildContext {
   /** The settings file, absolute. */
   readonly file: string | undefined;
+  /** What relative paths in tasks count from. */
+  readonly directory: string;
   /** The folder that a relative path in a setting's value counts from. */
   folderOf(setting: string): string;
   originOf(setting: string): Origin;
@@ -48,6 +50,7 @@ export class SettingsBuilder {
     const redisUrl = this.#text("redis.url");
     return {
       file: this.#context.file,
+      directory: this.#context.directory,
       products: this.#texts("products").map((folder) => resolve(this.#context.folderOf("products"), folder)),
       tasks: taskStores(this.#values["tasks"], this.#context.folderOf("tasks"), redisUrl),
       workers: this.#number("workers"),

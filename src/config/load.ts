@@ -67,6 +67,7 @@ export function readSettings(options: LoadOptions): ReadSettings {
   const { given, values } = layer(file?.values, environment.env, overrides.values, report);
   const builder = new SettingsBuilder(values, {
     file: path,
+    directory: path === undefined ? options.cwd : dirname(path),
     folderOf: (setting) => (originOf(setting).from === "file" && path !== undefined ? dirname(path) : options.cwd),
     originOf,
     isFaulty: (setting) => faulty.has(setting),

@@ -10,6 +10,8 @@ import type { Fault } from "../errors.ts";
 export interface Settings extends Connections {
   /** The settings file that was read, absolute; undefined when there was none. */
   readonly file: string | undefined;
+  /** What relative paths in tasks count from: the settings file's folder, else the current directory. Absolute. */
+  readonly directory: string;
   /** Absolute folders; each folder in one of them that has an `index.ts` or `index.js` is a product. */
   readonly products: readonly string[];
   readonly tasks: readonly TaskStoreSettings[];

@@ -1,0 +1,249 @@
+/**
+ * What the supervisor knows of tasks, their instances and workers, and how it is shown. Data and pure functions only.
+ */
+import type { InvalidTask, TaskDefinition } from "../tasks/task.ts";
+import type { LastWords, LatencyStats, RunId, RunStats, WorkerId } from "../worker/messages.ts";
+import type { Trial } from "./suspects.ts";
+
+/** The state of one instance. */
+export type InstanceState = "starting" | "running" | "finished" | "stopped" | "backing-off" | "quarantined" | "failed";
+
+/** The state of a task: that of its instances together, or `invalid`. */
+export type TaskState = InstanceState | "invalid";
+
+/** One pipeline of a task. */
+export interface Instance {
+  readonly task: Task;
+  /** From 0. */
+  readonly index: number;
+  state: InstanceState;
+  reason: string | undefined;
+  /** When the state began. */
+  since: number;
+  /** Whether it is to be run when it is not: false once it has finished, failed, or was stopped for good. */
+  wanted: boolean;
+  /** Not placed before this time. */
+  dueAt: number;
+  /** The attempt under way; undefined when it is on no worker. */
+  run: RunId | undefined;
+  worker: Worker | undefined;
+  /** When a stop was asked for; the worker gets until then to obey, then the run is given up. */
+  stopBy: number | undefined;
+  abandoned: boolean;
+  /** When this attempt became `running`. */
+  runningSince: number | undefined;
+  /** Failures in a row. */
+  failures: number;
+  restarts: number;
+  /** Whether its input ends by itself; undefined until its plan was built once. */
+  finite: boolean | undefined;
+  /** Of the attempts before this one. */
+  past: Totals;
+  /** Of this attempt, as last reported. */
+  stats: RunStats | undefined;
+}
+
+export interface Task {
+  readonly id: string;
+  definition: TaskDefinition;
+  /** What it is to become once all its runs have ended: another definition, or nothing. */
+  next: TaskDefinition | "removed" | undefined;
+  instances: Instance[];
+  /** What it is suspected of, while it is tried or in quarantine. */
+  suspicion: string | undefined;
+  /** Of instances that are no more. */
+  past: Totals;
+  /** Of instances that are no more. */
+  restarts: number;
+}
+
+/** A worker process, from the decision to start it until it is gone. */
+export interface Worker {
+  readonly id: WorkerId;
+  /** For people: 1 to `workers`, and above those for workers that tasks are tried in. */
+  readonly number: number;
+  /** The trial that it is for; undefined for a regular worker. */
+  readonly trial: Trial | undefined;
+  phase: "pending" | "starting" | "ready" | "leaving";
+  /** When a pending one is to be started. */
+  forkAt: number;
+  /** When it was started. */
+  startedAt: number;
+  pid: number | undefined;
+  heardAt: number;
+  /** How long it had waited for a processor when it began to be silent. Milliseconds. */
+  starvedBefore: number | undefined;
+  inspected: boolean;
+  rss: number;
+  loopLag: number;
+  readonly runs: Map<RunId, Instance>;
+  words: LastWords | undefined;
+  /** Why it is being ended, when it is being ended because something was wrong with it. */
+  condemned: string | undefined;
+  /** When a leaving one is killed. */
+  killAt: number | undefined;
+  killed: boolean;
+}
+
+/** Counts that never fall. */
+export interface Totals {
+  in: number;
+  out: number;
+  filtered: number;
+  late: number;
+  failed: number;
+  retried: number;
+  latency: LatencyStats | undefined;
+}
+
+export function noTotals(): Totals {
+  return { in: 0, out: 0, filtered: 0, late: 0, failed: 0, retried: 0, latency: undefined };
+}
+
+/** Adds what one attempt counted. */
+export function addTotals(totals: Totals, more: Totals | RunStats | undefined): Totals {
+  if (more === undefined) return totals;
+  totals.in += more.in;
+  totals.out += more.out;
+  totals.filtered += more.filtered;
+  totals.late += more.late;
+  totals.failed += more.failed;
+  totals.retried += more.retried;
+  totals.latency = addLatency(totals.latency, more.latency);
+  return totals;
+}
+
+/** All attempts of an instance together. */
+export function instanceTotals(instance: Instance): Totals {
+  return addTotals(addTotals(noTotals(), instance.past), instance.stats);
+}
+
+/** All that a task has counted since the supervisor started. */
+export function taskTotals(task: Task): Totals {
+  const totals = addTotals(noTotals(), task.past);
+  for (const instance of task.instances) addTotals(totals, instanceTotals(instance));
+  return totals;
+}
+
+function addLatency(a: LatencyStats | undefined, b: LatencyStats | undefined): LatencyStats | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return { counts: a.counts.map((count, bucket) => count + (b.counts[bucket] ?? 0)), sum: a.sum + b.sum };
+}
+
+/** Which of several instances' states stands for the task: the first of these that one of them has. */
+const WORST_FIRST: readonly InstanceState[] = ["quarantined", "failed", "backing-off", "starting", "running", "stopped", "finished"];
+
+/** The instance that stands for the state of its task. */
+export function telling(task: Task): Instance | undefined {
+  for (const state of WORST_FIRST) {
+    const found = task.instances.find((instance) => instance.state === state);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** A task as `/api/tasks` and `list --json` show it. */
+export interface TaskView {
+  readonly id: string;
+  readonly product: string | undefined;
+  readonly state: TaskState;
+  readonly reason?: string;
+  readonly instances: readonly InstanceView[];
+}
+
+export interface InstanceView {
+  /** The number of its worker; absent when it is on none. */
+  readonly worker?: number;
+  readonly pid?: number;
+  readonly state: InstanceState;
+  readonly reason?: string;
+  /** ISO 8601. */
+  readonly since: string;
+  readonly in: number;
+  readonly out: number;
+  readonly filtered: number;
+  readonly late: number;
+  readonly failed: number;
+  readonly restarts: number;
+}
+
+export function viewTask(task: Task): TaskView {
+  const shown = telling(task);
+  return {
+    id: task.id,
+    product: task.definition.product,
+    state: shown?.state ?? "stopped",
+    ...(shown?.reason === undefined ? {} : { reason: shown.reason }),
+    instances: task.instances.map(viewInstance),
+  };
+}
+
+/** A task that never runs because it is wrong. */
+export function viewInvalid(task: InvalidTask): TaskView {
+  return { id: task.id, product: task.product, state: "invalid", reason: `${task.where}: ${task.reason}`, instances: [] };
+}
+
+function viewInstance(instance: Instance): InstanceView {
+  const { in: read, out, filtered, late, failed } = instanceTotals(instance);
+  return {
+    ...(instance.worker === undefined ? {} : { worker: instance.worker.number }),
+    ...(instance.worker?.pid === undefined ? {} : { pid: instance.worker.pid }),
+    state: instance.state,
+    ...(instance.reason === undefined ? {} : { reason: instance.reason }),
+    since: new Date(instance.since).toISOString(),
+    in: read,
+    out,
+    filtered,
+    late,
+    failed,
+    restarts: instance.restarts,
+  };
+}
+
+export function newTask(definition: TaskDefinition, now: number): Task {
+  const task: Task = { id: definition.id, definition, next: undefined, instances: [], suspicion: undefined, past: noTotals(), restarts: 0 };
+  define(task, definition, now);
+  return task;
+}
+
+/** Gives a task, none of whose runs goes on, another definition. What it has counted stays. */
+export function define(task: Task, definition: TaskDefinition, now: number): void {
+  for (const instance of task.instances) {
+    addTotals(task.past, instanceTotals(instance));
+    task.restarts += instance.restarts;
+  }
+  task.definition = definition;
+  task.next = undefined;
+  task.suspicion = undefined;
+  task.instances = Array.from({ length: definition.instances }, (_, index) => newInstance(task, index, now));
+}
+
+function newInstance(task: Task, index: number, now: number): Instance {
+  const { enabled } = task.definition;
+  return {
+    task,
+    index,
+    state: enabled ? "starting" : "stopped",
+    reason: enabled ? undefined : "it is not enabled",
+    since: now,
+    wanted: enabled,
+    dueAt: now,
+    run: undefined,
+    worker: undefined,
+    stopBy: undefined,
+    abandoned: false,
+    runningSince: undefined,
+    failures: 0,
+    restarts: 0,
+    finite: undefined,
+    past: noTotals(),
+    stats: undefined,
+  };
+}
+
+/** Changes the state; `since` only when it is another one. */
+export function setState(instance: Instance, state: InstanceState, reason: string | undefined, now: number): void {
+  if (instance.state !== state) instance.since = now;
+  instance.state = state;
+  instance.reason = reason;
+}

@@ -1,0 +1,129 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { readFileSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+
+import type { Settings } from "../config/settings.ts";
+import { type LogOptions } from "../observability/logs.ts";
+import type { FromWorker, LastWords, ToWorker, WorkerId } from "../worker/messages.ts";
+import type { Exit } from "./deaths.ts";
+import type { Processes } from "./fleet.ts";
+
+/** What the processes tell of themselves. */
+export interface ProcessListener {
+  message(worker: WorkerId, message: FromWorker): void;
+  words(worker: WorkerId, words: LastWords): void;
+  gone(worker: WorkerId, exit: Exit): void;
+}
+
+/** More last words than this are not kept. Characters. */
+const MOST_WORDS = 64 * 1024;
+/** How long the last words of a process that is gone are waited for. Milliseconds. */
+const WORDS_TIMEOUT = 200;
+
+/** Real worker processes. */
+export class WorkerProcesses implements Processes {
+  readonly #settings: Settings;
+  readonly #log: LogOptions;
+  readonly #listener: ProcessListener;
+  readonly #children = new Map<WorkerId, ChildProcess>();
+
+  constructor(settings: Settings, log: LogOptions, listener: ProcessListener) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#listener = listener;
+  }
+
+  fork(worker: { readonly id: WorkerId; readonly number: number }): number | undefined {
+    const { id } = worker;
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    const child = fork(fileURLToPath(new URL(`../worker/main.${extension}`, import.meta.url)), {
+      execArgv: withoutInspector(process.execArgv),
+      env: { ...process.env, NODE_OPTIONS: withoutInspector((process.env["NODE_OPTIONS"] ?? "").split(" ")).join(" ") },
+      serialization: "advanced",
+      stdio: ["ignore", "inherit", "inherit", "ipc", "pipe"],
+    });
+    this.#children.set(id, child);
+    const wordsEnd = this.#hearWords(id, child.stdio[4] as Readable);
+    child.on("message", (message) => this.#listener.message(id, message as FromWorker));
+    // A message that could not be sent: the process is going, which `exit` tells.
+    child.on("error", () => {
+      if (child.pid === undefined) this.#gone(id, { code: null, signal: null });
+    });
+    child.on("exit", (code, signal) => {
+      void wordsEnd.then(() => this.#gone(id, { code, signal }));
+    });
+    const { connections, heartbeat, rssLimit } = beginOf(this.#settings);
+    this.send(id, { type: "begin", number: worker.number, supervisor: process.pid, connections, log: this.#log, heartbeat, rssLimit });
+    return child.pid;
+  }
+
+  send(worker: WorkerId, message: ToWorker): void {
+    const child = this.#children.get(worker);
+    if (child?.connected === true) child.send(message, () => undefined);
+  }
+
+  kill(worker: WorkerId): void {
+    this.#children.get(worker)?.kill("SIGKILL");
+  }
+
+  /** Ends all at once. */
+  killAll(): void {
+    for (const child of this.#children.values()) child.kill("SIGKILL");
+  }
+
+  starved(worker: WorkerId): number | undefined {
+    const pid = this.#children.get(worker)?.pid;
+    if (pid === undefined) return undefined;
+    try {
+      // Linux: nanoseconds on a processor, nanoseconds waiting for one, times put on one; of the main thread.
+      return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #gone(id: WorkerId, exit: Exit): void {
+    if (this.#children.delete(id)) this.#listener.gone(id, exit);
+  }
+
+  /** Settles when nothing more is to come, or soon after the process has ended. */
+  async #hearWords(id: WorkerId, pipe: Readable): Promise<void> {
+    let text = "";
+    const { promise, resolve } = Promise.withResolvers<void>();
+    pipe.setEncoding("utf8");
+    pipe.on("data", (chunk: string) => {
+      text = (text + chunk).slice(-MOST_WORDS);
+      const lines = text.split("\n");
+      text = lines.pop() ?? "";
+      for (const line of lines) {
+        const words = parseWords(line);
+        if (words !== undefined) this.#listener.words(id, words);
+      }
+    });
+    pipe.on("close", resolve);
+    pipe.on("error", () => resolve());
+    // A process that the worker has left behind may keep the pipe open.
+    this.#children.get(id)?.on("exit", () => setTimeout(resolve, WORDS_TIMEOUT).unref());
+    await promise;
+    pipe.destroy();
+  }
+}
+
+function beginOf(settings: Settings) {
+  const { kafka, nats, redis, worker } = settings;
+  return { connections: { kafka, nats, redis }, heartbeat: worker.heartbeat, rssLimit: worker.rssLimit };
+}
+
+function parseWords(line: string): LastWords | undefined {
+  try {
+    return JSON.parse(line) as LastWords;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Flags of Node without those that open a debugger: each process would want the same port. */
+export function withoutInspector(flags: readonly string[]): string[] {
+  return flags.filter((flag) => !/^--(inspect|debug)/.test(flag));
+}

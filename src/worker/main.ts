@@ -1,0 +1,52 @@
+/**
+ * The worker process: started by the supervisor with an IPC channel, told what to do in messages (messages.ts).
+ */
+import "../hooks.ts";
+import { messageOf } from "../errors.ts";
+import { openLogs } from "../observability/logs.ts";
+import { openSharedResources } from "../shared-resources.ts";
+import { Host } from "./host.ts";
+import { placeIn, watchExits } from "./last-words.ts";
+import type { FromWorker, ToWorker } from "./messages.ts";
+import { followProductCode } from "./product-code.ts";
+import { startWatchdog } from "./watchdog.ts";
+
+type Begin = Extract<ToWorker, { type: "begin" }>;
+
+// A ^C in a terminal, or its end, reaches the whole group of processes: the supervisor decides what follows from it.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+
+let host: Host | undefined;
+let logFatal: (thrown: unknown) => void = () => undefined;
+const exits = watchExits((thrown) => logFatal(thrown));
+
+process.on("disconnect", () => exits.exit(1));
+process.on("message", (message: ToWorker) => {
+  if (message.type === "begin") host = begin(message);
+  else if (message.type === "exit") exits.exit(0);
+  else void host?.obey(message);
+});
+
+function begin(message: Begin): Host {
+  const logs = openLogs(message.log, { worker: message.number });
+  const { logger } = logs;
+  logFatal = (thrown) => {
+    const stack = thrown instanceof Error ? thrown.stack : undefined;
+    logger.error({ pid: process.pid, stack }, `the worker ends: ${messageOf(thrown)}${placeIn(stack)}`);
+  };
+  const send = (sent: FromWorker) => {
+    // When the channel is closed, `disconnect` ends the process.
+    if (process.connected) process.send?.(sent, undefined, {}, () => undefined);
+  };
+  const started = new Host({
+    connections: message.connections,
+    shared: openSharedResources(),
+    logger,
+    logs,
+    code: followProductCode(),
+    watchdog: startWatchdog(message),
+    send,
+  });
+  send({ type: "ready" });
+  return started;
+}

@@ -1,0 +1,116 @@
+/**
+ * Every message between the supervisor and its workers. They travel over Node's IPC channel as structured clones, so they
+ * are plain data. `begin` and `start` hold secrets: never log a message whole.
+ */
+import type { Connections } from "../connections.ts";
+import type { LogOptions } from "../observability/logs.ts";
+import type { TaskDefinition } from "../tasks/task.ts";
+
+/** Numbers one attempt to run an instance of a task. Never used twice by one supervisor, so late messages are told apart. */
+export type RunId = number;
+
+/** Numbers a worker process. Never used twice by one supervisor. */
+export type WorkerId = number;
+
+/** An instance that a worker is to run. */
+export interface Assignment {
+  readonly run: RunId;
+  readonly task: TaskDefinition;
+  /** From 0 to `task.instances` - 1. */
+  readonly instance: number;
+}
+
+/** From the supervisor to a worker. */
+export type ToWorker =
+  /** The first message. The worker answers `ready`. */
+  | {
+      readonly type: "begin";
+      /** For people. */
+      readonly number: number;
+      /** The supervisor's process id. */
+      readonly supervisor: number;
+      readonly connections: Connections;
+      readonly log: LogOptions;
+      /** Milliseconds without a turn of the event loop until the supervisor replaces the worker. */
+      readonly heartbeat: number;
+      /** Bytes; undefined: no limit. */
+      readonly rssLimit: number | undefined;
+    }
+  | { readonly type: "start"; readonly assignments: readonly Assignment[] }
+  /** Stop reading, finish what was read, commit, end. */
+  | { readonly type: "stop"; readonly runs: readonly RunId[] }
+  /** Give up what is in flight. */
+  | { readonly type: "abandon"; readonly runs: readonly RunId[] }
+  /** End the process; whatever still runs is given up. */
+  | { readonly type: "exit" };
+
+/** From a worker to the supervisor. */
+export type FromWorker =
+  | { readonly type: "ready" }
+  /** The plan was built; the source and sinks are being opened. */
+  | { readonly type: "built"; readonly run: RunId; readonly finite: boolean }
+  /** The source and sinks are open. */
+  | { readonly type: "running"; readonly run: RunId }
+  /** Why the instance can't work now; undefined when it can again. */
+  | { readonly type: "waiting"; readonly run: RunId; readonly reason: string | undefined }
+  /** The last message of a run. */
+  | { readonly type: "ended"; readonly run: RunId; readonly end: RunEnd; readonly stats: RunStats | undefined }
+  | WorkerReport;
+
+/** How a run ended. */
+export type RunEnd =
+  | { readonly how: "finished" }
+  | { readonly how: "stopped" }
+  | {
+      readonly how: "failed";
+      /** `not-ready` and `infrastructure` are tried again, `unknown` a few times, `final` never by itself. */
+      readonly kind: "not-ready" | "infrastructure" | "unknown" | "final";
+      readonly reason: string;
+    };
+
+/** Sent once a second: the sign of life, and what has changed since the last one. */
+export interface WorkerReport {
+  readonly type: "report";
+  /** Bytes. */
+  readonly rss: number;
+  /** The longest time that the event loop was late since the last report. Milliseconds. */
+  readonly loopLag: number;
+  /** Whether a debugger can be attached: a hang may then be a breakpoint. */
+  readonly inspected: boolean;
+  /** Of the runs whose numbers differ from those last reported. */
+  readonly stats: readonly (readonly [run: RunId, stats: RunStats])[];
+}
+
+/** What one run has counted so far. */
+export interface RunStats {
+  readonly in: number;
+  readonly out: number;
+  readonly filtered: number;
+  readonly late: number;
+  readonly failed: number;
+  readonly retried: number;
+  /** Calls and writes under way now. */
+  readonly inFlight: number;
+  /** Events that wait in the broker; undefined if unknown. */
+  readonly lag: number | undefined;
+  readonly latency: LatencyStats;
+}
+
+/** As the LatencyHistogram of a run has it: events in each bucket alone, by LATENCY_BOUNDS, and the sum in milliseconds. */
+export interface LatencyStats {
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+/**
+ * What a worker writes to a pipe of its own, as a line of JSON, when its event loop can't be trusted any more: it is
+ * dying or hangs. The kernel keeps it for the supervisor after the process is gone.
+ */
+export interface LastWords {
+  /** `blocked`: the event loop hangs, and may go on later. The others are said right before the process ends. */
+  readonly why: "exception" | "exit" | "signal" | "blocked" | "memory";
+  /** The run whose code was being executed, if that is known. */
+  readonly run: RunId | undefined;
+  /** What happened, with the place in the product's code where it is known. */
+  readonly what: string;
+}

@@ -1,0 +1,124 @@
+import { systemClock } from "../clock.ts";
+import type { Connections } from "../connections.ts";
+import type { Logger, OpenContext, SharedResources, SourceSpec, TaskIdentity } from "../contracts.ts";
+import { ConfigError, DataError, InfrastructureError, messageOf, NotReadyError, PlanError, PlannedStop } from "../errors.ts";
+import { createInstance, type Instance } from "../pipeline/instance.ts";
+import type { Plan } from "../pipeline/plan.ts";
+import { redact } from "../secrets.ts";
+import { buildPlan, loadProduct } from "../tasks/products.ts";
+import { executeFor } from "./last-words.ts";
+import type { Assignment, RunEnd, RunStats } from "./messages.ts";
+
+/** What all runs of a worker share. */
+export interface RunSurroundings {
+  readonly connections: Connections;
+  readonly shared: SharedResources;
+  readonly logger: Logger;
+}
+
+/** What a run tells of itself while it goes on. */
+export interface RunListener {
+  built(finite: boolean): void;
+  running(): void;
+  waiting(reason: string | undefined): void;
+}
+
+/** One attempt to run an instance of a task: from importing its product to the end of its pipeline. */
+export class Run {
+  readonly #assignment: Assignment;
+  readonly #surroundings: RunSurroundings;
+  readonly #listener: RunListener;
+  readonly #logger: Logger;
+  readonly #stop = new AbortController();
+  readonly #abandon = new AbortController();
+  #instance: Instance | undefined;
+
+  constructor(assignment: Assignment, surroundings: RunSurroundings, listener: RunListener) {
+    this.#assignment = assignment;
+    this.#surroundings = surroundings;
+    this.#listener = listener;
+    const { task, instance } = assignment;
+    this.#logger = surroundings.logger.child(task.instances > 1 ? { task: task.id, instance } : { task: task.id });
+  }
+
+  /** Runs it to its end. To be called once; never rejects. */
+  async start(): Promise<RunEnd> {
+    try {
+      const how = await executeFor(this.#assignment.run, () => this.#run());
+      return { how };
+    } catch (error) {
+      return this.#endOf(error);
+    } finally {
+      this.#abandon.abort(new PlannedStop("the instance has ended"));
+    }
+  }
+
+  /** Stops reading, finishes what was read, commits. */
+  stop(): void {
+    this.#stop.abort(new PlannedStop("the instance is to stop"));
+  }
+
+  /** Gives up what is in flight. */
+  abandon(): void {
+    this.stop();
+    this.#abandon.abort(new PlannedStop("the work in flight is given up"));
+  }
+
+  /** Undefined before the plan was built. */
+  stats(): RunStats | undefined {
+    const instance = this.#instance;
+    if (instance === undefined) return undefined;
+    const { latency } = instance;
+    return { ...instance.counters, lag: instance.lag(), latency: { counts: [...latency.counts], sum: latency.sum } };
+  }
+
+  async #run(): Promise<"finished" | "stopped"> {
+    const { task, instance } = this.#assignment;
+    const identity: TaskIdentity = { id: task.id, product: task.product, instance, instances: task.instances };
+    const product = await loadProduct(task.folder);
+    const plan = buildPlan(product, task, { task: identity, logger: this.#logger, signal: this.#abandon.signal });
+    this.#listener.built(plan.source.finite);
+    const context: OpenContext = {
+      task: identity,
+      connections: this.#surroundings.connections,
+      shared: this.#surroundings.shared,
+      logger: this.#logger,
+      clock: systemClock,
+      signal: this.#abandon.signal,
+      mode: "run",
+      waiting: (reason) => this.#listener.waiting(reason === undefined ? undefined : this.#shown(reason)),
+    };
+    this.#instance = createInstance(
+      tellingWhenOpen(plan, () => this.#listener.running()),
+      context,
+    );
+    return await this.#instance.run(this.#stop.signal);
+  }
+
+  #endOf(error: unknown): RunEnd {
+    if (error instanceof PlannedStop) return { how: "stopped" };
+    const reason = this.#shown(messageOf(error));
+    if (error instanceof NotReadyError) return { how: "failed", kind: "not-ready", reason };
+    if (error instanceof InfrastructureError) return { how: "failed", kind: "infrastructure", reason };
+    const final = error instanceof DataError || error instanceof ConfigError || error instanceof PlanError;
+    // Whatever else was thrown may pass, as a lost connection does: it is tried again, a few times.
+    return { how: "failed", kind: final || this.#instance === undefined ? "final" : "unknown", reason };
+  }
+
+  #shown(text: string): string {
+    return redact(text, this.#assignment.task.secrets);
+  }
+}
+
+/** The same plan; calls `opened` each time its source was opened, which is after its sinks. */
+function tellingWhenOpen(plan: Plan, opened: () => void): Plan {
+  const source: SourceSpec = {
+    ...plan.source,
+    async open(context, options) {
+      const open = await plan.source.open(context, options);
+      opened();
+      return open;
+    },
+  };
+  return { ...plan, source };
+}

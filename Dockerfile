@@ -4,7 +4,8 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci
+# Without scripts the package "node" brings no second Node: the image's own is used.
+RUN npm ci --ignore-scripts
 COPY tsconfig*.json ./
 COPY src src
 COPY bin bin

@@ -1,0 +1,64 @@
+import type { Clock } from "../clock.ts";
+import type { NatsLink } from "./connection.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Amount } from "./demand.ts";
+import type { PullTarget, PullTrouble } from "./pull.ts";
+import { PullSubscription } from "./pull.ts";
+
+/** The limits of one batch, of the contract of sources. */
+const BATCH: Amount = { messages: 1024, bytes: 1024 * 1024 };
+/** How often an idle partition yields, in milliseconds. */
+const IDLE = 1000;
+
+/** The deliveries of one pull consumer, in batches. */
+export class Feed implements AsyncDisposable {
+  readonly #pull: PullSubscription;
+  readonly #clock: Clock;
+  readonly #recover: (trouble: PullTrouble) => Promise<void>;
+  #pending = 0;
+
+  /** @param recover makes the consumer usable again, or throws; then the feed starts anew */
+  constructor(link: NatsLink, target: PullTarget, limits: Amount, clock: Clock, recover: (trouble: PullTrouble) => Promise<void>) {
+    this.#pull = new PullSubscription(link, target, limits, clock);
+    this.#clock = clock;
+    this.#recover = recover;
+  }
+
+  /** How many messages waited in the server after the last one that was given. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** What has arrived and was not yet given. */
+  arrived(): Iterable<Delivery> {
+    return this.#pull.arrived();
+  }
+
+  /** Gives what is there, and nothing every second while nothing is there. Ends when `stop` aborts. */
+  async *read(stop: AbortSignal): AsyncGenerator<readonly Delivery[]> {
+    for (let given = this.#clock.now(); !stop.aborted;) {
+      const deliveries = this.#pull.take(BATCH.messages, BATCH.bytes);
+      if (deliveries.length === 0) {
+        const { trouble } = this.#pull;
+        if (trouble !== undefined) {
+          await this.#recover(trouble);
+          this.#pull.restart();
+        }
+        await this.#pull.wait(Math.max(1, given + IDLE - this.#clock.now()), stop);
+        if (this.#clock.now() < given + IDLE || stop.aborted) continue;
+      }
+      this.#pending = deliveries.at(-1)?.pending ?? this.#pending;
+      given = this.#clock.now();
+      yield deliveries;
+    }
+  }
+
+  /** Stops asking. @returns what has arrived and was not given */
+  close(): Promise<readonly Delivery[]> {
+    return this.#pull.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pull.close();
+  }
+}

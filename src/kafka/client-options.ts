@@ -27,6 +27,8 @@ export interface ClientSettings {
   readonly clientId: string;
   /** Milliseconds; {@link REQUEST_TIMEOUT} if not given. */
   readonly requestTimeout?: number;
+  /** How often kafkajs tries again by itself to reach a broker, with a back-off of its own; 5 if not given. */
+  readonly kafkajsRetries?: number;
 }
 
 /**
@@ -82,6 +84,7 @@ export function kafkajsOptions(connection: KafkaConnection, settings: ClientSett
     authenticationTimeout: CONNECT_TIMEOUT * 2,
     requestTimeout: settings.requestTimeout ?? REQUEST_TIMEOUT,
     enforceRequestTimeout: true,
+    retry: { retries: settings.kafkajsRetries ?? 5 },
     logCreator: () => logEntryWriter(logger, connection.sasl?.password),
     ...(tls === undefined ? {} : { ssl: tls }),
     ...(connection.sasl === undefined ? {} : { sasl: kafkajsSasl(connection.sasl) }),

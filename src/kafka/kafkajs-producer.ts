@@ -33,7 +33,8 @@ export class KafkajsProducer implements ProducerClient {
 
   constructor(connection: KafkaConnection, settings: ProducerSettings, clientId: string, logger: Logger) {
     this.#connection = connection;
-    this.#kafka = createKafkajs(connection, { clientId }, logger);
+    // Its back-off may be half a minute; whoever sends tries again much sooner.
+    this.#kafka = createKafkajs(connection, { clientId, kafkajsRetries: 0 }, logger);
     this.#compression = settings.compression;
   }
 

@@ -34,6 +34,10 @@ export interface TopicOptions {
 /**
  * Writes records to the topics of one cluster: idempotent, confirmed by all replicas in sync, in order for each
  * partition. Outages are waited out. Shared by all pipelines of a process.
+ *
+ * Nothing is written twice over a broker's crash, with one exception that is Kafka's own: a broker that starts forgets the
+ * producers whose last records have timestamps older than `producer.id.expiration.ms` (a day), so a batch of old records
+ * whose confirmation was lost in the crash is written again.
  */
 export interface KafkaProducer extends AsyncDisposable {
   /**

@@ -5,47 +5,59 @@ import { isAscii, isUtf8 } from "node:buffer";
 
 import { Packr, Unpackr } from "msgpackr";
 
+import { fieldsOfRow, rowOfFields } from "./csv.ts";
 import { messageOf } from "./errors.ts";
 
-/** How a record's value is written. `csv` only where the source itself knows the columns (files). */
-export type Format = "json" | "text" | "bytes" | "msgpack" | "csv";
-
 /** Formats that any source can decode and any sink can encode. */
-export const FORMATS = ["json", "text", "bytes", "msgpack"] as const;
+export const FORMATS = ["json", "text", "bytes", "msgpack", "csv"] as const;
+
+/** How a record's value is written. `csv`: one row without a header, an array of text when it is decoded. */
+export type Format = (typeof FORMATS)[number];
 
 const BYTE_ORDER_MARK = "\uFEFF";
 
-/** JSON from UTF-8 bytes or text; a byte order mark is skipped. */
+/**
+ * JSON from UTF-8 bytes or text; a byte order mark is skipped. Keys named `__proto__` are dropped at any depth: copied to
+ * another object they would change its prototype.
+ */
 function decodeJson<T = unknown>(value: unknown): T {
   const text = typeof value === "string" ? value : value instanceof Uint8Array ? textOf(value) : undefined;
   return (text === undefined ? value : parseJson(text)) as T;
 }
 
-/** Text from UTF-8 bytes; a byte order mark is skipped. */
+/** Text from UTF-8 bytes; a byte order mark is skipped. A tombstone (null) is none: filter it out before. */
 function decodeText(value: unknown): string {
-  if (typeof value === "string") return value;
+  if (typeof value === "string") return withoutMark(value);
   if (value instanceof Uint8Array) return withoutMark(textOf(value));
   throw new TypeError(`expected bytes or text, got ${kindOf(value)}`);
 }
 
-/** MessagePack from bytes. */
+/** MessagePack from bytes. Integers beyond 2^53 become BigInt. */
 function decodeMsgpack<T = unknown>(value: unknown): T {
   return (value instanceof Uint8Array ? unpack(value) : value) as T;
+}
+
+/** Bytes as they are; text as UTF-8. */
+function decodeBytes(value: unknown): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (typeof value === "string") return Buffer.from(value);
+  throw new TypeError(`expected bytes or text, got ${kindOf(value)}`);
 }
 
 /**
  * Functions for `.map` that take bytes, text, or what is decoded already (which they hand on), so that a product's decoder
  * does not change with its source. What can't be decoded throws, without showing the payload.
  */
-export const decode = { json: decodeJson, text: decodeText, msgpack: decodeMsgpack };
+export const decode = { json: decodeJson, text: decodeText, msgpack: decodeMsgpack, bytes: decodeBytes };
 
 /** @throws TypeError for what JSON can't hold, such as a BigInt or a circle */
 function encodeJson(value: unknown): string {
+  if (value instanceof Uint8Array) throw new TypeError("the value can't be written as JSON: it is bytes");
   let text: string | undefined;
   try {
     text = JSON.stringify(value) as string | undefined;
   } catch (error) {
-    throw new TypeError(`the value can't be written as JSON: ${firstLine(messageOf(error))}`, { cause: error });
+    throw new TypeError(`the value can't be written as JSON: ${whyUnwritable(error)}`, { cause: error });
   }
   if (text === undefined) throw new TypeError(`the value can't be written as JSON: it is ${kindOf(value)}`);
   return text;
@@ -58,12 +70,20 @@ function encodeText(value: unknown): string {
   throw new TypeError(`expected text to write, got ${kindOf(value)}`);
 }
 
+/** @throws TypeError for what MessagePack can't hold, such as a function or a circle */
 function encodeMsgpack(value: unknown): Uint8Array {
-  return packr.pack(value);
+  if (typeof value === "function" || typeof value === "symbol") {
+    throw new TypeError(`the value can't be written as MessagePack: it is ${kindOf(value)}`);
+  }
+  try {
+    return packr.pack(value);
+  } catch (error) {
+    throw new TypeError(`the value can't be written as MessagePack: ${whyUnwritable(error)}`, { cause: error });
+  }
 }
 
 /** The way back: text for JSON, bytes for MessagePack. */
-export const encode = { json: encodeJson, text: encodeText, msgpack: encodeMsgpack };
+export const encode = { json: encodeJson, text: encodeText, msgpack: encodeMsgpack, bytes: decodeBytes };
 
 /** What a source with a `format` does with each value. A tombstone (null) stays null. */
 export function decoderFor(format: Format): (bytes: Uint8Array | null) => unknown {
@@ -74,8 +94,9 @@ export function decoderFor(format: Format): (bytes: Uint8Array | null) => unknow
       return (bytes) => (bytes === null ? null : decode.text(bytes));
     case "msgpack":
       return (bytes) => (bytes === null ? null : decode.msgpack(bytes));
-    case "bytes":
     case "csv":
+      return (bytes) => (bytes === null ? null : fieldsOfRow(decode.text(bytes)));
+    case "bytes":
       return (bytes) => bytes;
   }
 }
@@ -90,8 +111,9 @@ export function encoderFor(format: Format | undefined): (value: unknown) => Uint
       return (value) => (typeof value === "string" || value instanceof Uint8Array ? value : orNull(value, encode.json));
     case "json":
       return (value) => orNull(value, encode.json);
-    case "text":
     case "csv":
+      return (value) => orNull(value, rowOfFields);
+    case "text":
       return (value) => orNull(value, value instanceof Uint8Array ? decode.text : encode.text);
     case "msgpack":
       return (value) => orNull(value, encode.msgpack);
@@ -130,19 +152,58 @@ function withoutMark(text: string): string {
 }
 
 function parseJson(text: string): unknown {
+  const json = withoutMark(text);
   try {
-    return JSON.parse(withoutMark(text)) as unknown;
+    // Another spelling of the key needs an escaped underscore: \u005f.
+    if (json.includes("__proto__") || json.includes("\\u005")) return JSON.parse(json, withoutPrototype) as unknown;
+    return JSON.parse(json) as unknown;
   } catch (error) {
     // V8's own message quotes the payload, which must not reach a log.
-    throw new SyntaxError(`the value is no JSON: ${whereWrong(text, messageOf(error))}`);
+    throw new SyntaxError(`the value is no JSON: ${whereWrong(json, error)}`);
   }
 }
 
-function whereWrong(text: string, message: string): string {
+function withoutPrototype(key: string, value: unknown): unknown {
+  return key === "__proto__" ? undefined : value;
+}
+
+function whereWrong(text: string, error: unknown): string {
   if (text.trim() === "") return "it is empty";
-  if (message.startsWith("Unexpected end")) return `it ends too early, after ${text.length} characters`;
-  const position = /position (\d+)/.exec(message)?.[1];
-  return position === undefined ? "it has a character that does not belong there" : `it is wrong at character ${position}`;
+  const position = endsTooEarly(error) ? text.length : (positionOf(error) ?? wrongToken(text));
+  return position >= text.length ? `it ends too early, after ${text.length} characters` : `it is wrong at character ${position}`;
+}
+
+function endsTooEarly(error: unknown): boolean {
+  return messageOf(error).startsWith("Unexpected end");
+}
+
+function positionOf(error: unknown): number | undefined {
+  const position = /at position (\d+)/.exec(messageOf(error))?.[1];
+  return position === undefined ? undefined : Number(position);
+}
+
+/**
+ * The place of a token that does not belong there, for which V8 gives no position: the length of the longest start of the
+ * text that has no such token.
+ */
+function wrongToken(text: string): number {
+  let good = 0;
+  let bad = text.length;
+  while (bad - good > 1) {
+    const middle = (good + bad) >>> 1;
+    if (hasWrongToken(text.slice(0, middle))) bad = middle;
+    else good = middle;
+  }
+  return good;
+}
+
+function hasWrongToken(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return false;
+  } catch (error) {
+    return positionOf(error) === undefined && !endsTooEarly(error);
+  }
 }
 
 function unpack(bytes: Uint8Array): unknown {
@@ -160,9 +221,13 @@ function kindOf(value: unknown): string {
   return value instanceof Uint8Array ? "bytes" : typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-function firstLine(message: string): string {
+function whyUnwritable(error: unknown): string {
+  const message = messageOf(error);
+  if (message.includes("BigInt")) return "it has a BigInt; make a number or text of it";
+  if (message.includes("circular") || error instanceof RangeError) return "it refers to itself, or is too large or too deep";
   return message.split("\n", 1)[0] ?? "";
 }
 
-const packr = new Packr({ useRecords: false });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
+// `useRecords: false`: msgpackr's own extension for the shapes of objects is read by no other library.
+const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true });
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" as "bigint" });

@@ -3,11 +3,11 @@
  * neighbours, except in the vocabulary, whose files may use each other.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ["batch", "errors", "clock", "duration", "connections", "near-miss", "secrets", "values", "virtual-clock"],
+  ["batch", "errors", "clock", "duration", "connections", "csv", "near-miss", "secrets", "values", "csv", "virtual-clock"],
   ["contracts"],
   ["shared-resources"],
   ["pipeline"],
-  ["kafka", "nats", "redis"],
+  ["kafka", "nats", "redis", "sql"],
   ["sources", "sinks", "models", "checkpoints"],
   ["product", "config", "observability", "hooks"],
   ["index", "testing", "tasks"],

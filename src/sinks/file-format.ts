@@ -1,6 +1,7 @@
 import { stringify } from "csv-stringify/sync";
 
 import type { Event } from "../batch.ts";
+import { CSV_CAST } from "../csv.ts";
 import { DataError } from "../errors.ts";
 import { encoderFor } from "../values.ts";
 
@@ -48,7 +49,7 @@ export function csvWriter(columns: readonly string[] | undefined, step: string):
         stringify(rows, {
           columns: [...known],
           header: begins === "empty file",
-          cast: { object: (value) => JSON.stringify(value), boolean: String },
+          cast: CSV_CAST,
         }),
       );
     },

@@ -44,8 +44,14 @@ test("imports of all forms are found, and none in comments", () => {
     '// import "./no.ts"',
     'import "./e.ts";',
   ].join("\n");
-  const found = importsOf("src/x.ts", text).map(({ line, specifier }) => `${line} ${specifier}`);
-  assert.deepEqual(found, ["1 ./a.ts", "2 ./b.ts", "7 ./c.ts", "8 ./d.ts", "10 ./e.ts"]);
+  const found = importsOf("src/x.ts", text).map(({ line, specifier, kind }) => `${line} ${kind} ${specifier}`);
+  assert.deepEqual(found, ["1 value ./a.ts", "2 type ./b.ts", "7 value ./c.ts", "8 value ./d.ts", "10 value ./e.ts"]);
+});
+
+test("the types of a client's package may be used outside its home, but not against the order", () => {
+  const type = { file: "src/sinks/a.ts", line: 1, kind: "type" } as const;
+  assert.equal(sourceFault({ ...type, specifier: "kafkajs" }), undefined);
+  assert.match(sourceFault({ ...type, specifier: "../worker/a.ts" }) ?? "", /sinks must not import worker/);
 });
 
 for (const [file, specifier, expected] of [
@@ -65,7 +71,7 @@ for (const [file, specifier, expected] of [
   ["src/odd/a.ts", "node:fs", 'src/odd/a.ts:1: "odd" has no place in the import order: give it one in test/import-order.ts'],
 ] as const) {
   test(`${file} importing ${specifier} is ${expected === undefined ? "right" : "a fault"}`, () => {
-    assert.equal(sourceFault({ file, line: 1, specifier }), expected);
+    assert.equal(sourceFault({ file, line: 1, specifier, kind: "value" }), expected);
   });
 }
 
@@ -80,6 +86,6 @@ for (const [file, specifier, isRight] of [
   ["products/a/index.ts", "../../src/index.ts", false],
 ] as const) {
   test(`${file} importing ${specifier} is ${isRight ? "right" : "a fault"}`, () => {
-    assert.equal(productFault({ file, line: 1, specifier }) === undefined, isRight);
+    assert.equal(productFault({ file, line: 1, specifier, kind: "value" }) === undefined, isRight);
   });
 }

@@ -17,7 +17,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["main"],
 ];
 
-/** Packages that only some parts may import, so that a change of them stays in one place. */
+/** Packages that only some parts may import, so that a change of them stays in one place. Their types may be used elsewhere. */
 const HOMES: readonly { readonly packages: RegExp; readonly parts: readonly string[] }[] = [
   { packages: /^(@platformatic\/kafka|kafkajs)$/, parts: ["kafka"] },
   { packages: /^@nats-io\//, parts: ["nats"] },
@@ -31,28 +31,30 @@ export interface Import {
   readonly file: string;
   readonly line: number;
   readonly specifier: string;
+  /** `type` for `import type` and `export type`, which are gone when the program runs. */
+  readonly kind: "value" | "type";
 }
 
 /** All imports and re-exports in the text of a file, also those of types and those made while running. */
 export function importsOf(file: string, text: string): Import[] {
   const found: Import[] = [];
-  const pattern = /(?:^|[\s;}])(?:from|import)\s*\(?\s*["']([^"'\n]+)["']/g;
+  const pattern = /(?:^|[\s;}])(?:(?:import|export)\s+(type\s)?(?:[^"'();]*?\sfrom\s*)?|import\s*\(\s*)["']([^"'\n]+)["']/g;
   for (const match of withoutComments(text).matchAll(pattern)) {
     const line = text.slice(0, match.index + match[0].length).split("\n").length;
-    found.push({ file, line, specifier: match[1] ?? "" });
+    found.push({ file, line, specifier: match[2] ?? "", kind: match[1] === undefined ? "value" : "type" });
   }
   return found;
 }
 
 /** What is wrong with an import of a file under src/, or undefined. */
-export function sourceFault({ file, line, specifier }: Import): string | undefined {
+export function sourceFault({ file, line, specifier, kind }: Import): string | undefined {
   const part = partOf(file);
   const layer = layerOf(part);
   const at = `${file}:${line}`;
   if (layer === -1) return `${at}: "${part}" has no place in the import order: give it one in test/import-order.ts`;
   if (!specifier.startsWith(".")) {
     const home = HOMES.find(({ packages }) => packages.test(specifier));
-    const isHome = home === undefined || home.parts.includes(part);
+    const isHome = home === undefined || kind === "type" || home.parts.includes(part);
     return isHome ? undefined : `${at}: ${specifier} may be imported by ${home.parts.join(" and ")} only`;
   }
   const target = new URL(specifier, `file:///${file}`).pathname.slice(1);

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -44,7 +45,7 @@ async function makeFolder(folder: string): Promise<void> {
     await mkdir(join(folder, ".."), { recursive: true });
     await mkdir(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") throw new UsageError(`${folder} exists already; nothing was changed`);
+    if (existsSync(folder)) throw new UsageError(`${folder} exists already; nothing was changed`);
     throw new InfrastructureError(`${folder} can't be made: ${messageOf(error)}`, { cause: error });
   }
 }

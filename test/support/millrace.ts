@@ -1,0 +1,55 @@
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Place {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Of Node itself, such as `--inspect-brk=0`. */
+  readonly nodeFlags?: readonly string[];
+}
+
+/** How long a command may take in a test, in milliseconds. */
+const PATIENCE = 60_000;
+
+/** Starts `millrace` with these arguments, with no setting from the environment of the tests. */
+export function startMillrace(args: readonly string[], { cwd, env, nodeFlags = [] }: Place): ChildProcessWithoutNullStreams {
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MILLRACE_")));
+  return spawn(process.execPath, [...nodeFlags, MAIN, ...args], {
+    cwd,
+    env: { ...clean, ...env },
+    timeout: PATIENCE,
+    killSignal: "SIGKILL",
+  });
+}
+
+/** Runs `millrace` to its end. */
+export async function millrace(args: readonly string[], place: Place): Promise<Ended> {
+  const child = startMillrace(args, place);
+  child.stdin.end();
+  const exit = new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), exit]);
+  return { code, stdout, stderr };
+}
+
+/** Writes files with their folders. */
+export function writeFiles(folder: string, files: Readonly<Record<string, string>>): void {
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(folder, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content);
+  }
+}

@@ -21,7 +21,7 @@ export const WRITTEN: Outcome = { kind: "written" };
 export interface PartitionWriter {
   /** Tries once. A batch is given again until its outcome is not `again`, before the next one is. Doesn't throw. */
   send(records: readonly OutgoingRecord[]): Promise<Outcome>;
-  /** The batch whose last outcome was `again`, or that is still under way, is not given again. */
+  /** The batch whose last outcome was `again`, or that is still under way, is not given again. Harmless when there is none. */
   abandon(): void;
 }
 

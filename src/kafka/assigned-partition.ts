@@ -37,10 +37,13 @@ export class AssignedPartition implements Partition<RecordValue> {
   #started = false;
   #ending = false;
   #disposal: Promise<void> | undefined;
+  #over = false;
   #failure: unknown;
   #wake: (() => void) | undefined;
   /** The position of what was yielded last. */
   #position: Position = 0;
+  /** Where it began. */
+  #start: Position = 0;
   #fetchFrom: Position | undefined;
   #toCommit: Position | undefined;
   #committed: Position | undefined;
@@ -89,7 +92,7 @@ export class AssignedPartition implements Partition<RecordValue> {
   /** Events in the log that are not committed; undefined while that is not known. */
   get lag(): number | undefined {
     if (this.logEnd === undefined) return undefined;
-    return Math.max(0, this.logEnd - (this.#toCommit ?? this.#position));
+    return Math.max(0, this.logEnd - (this.#toCommit ?? this.#start));
   }
 
   async *read(from: Position | undefined): AsyncGenerator<Batch<RecordValue>, void, undefined> {
@@ -114,6 +117,7 @@ export class AssignedPartition implements Partition<RecordValue> {
     if (this.#ending) return;
     const start = from ?? (await Promise.race([this.#owner.startOf(this), this.#ended()]));
     if (start === undefined) return;
+    this.#start = start;
     this.#position = start;
     this.#fetchFrom = start;
     this.#owner.wants(this);
@@ -203,6 +207,7 @@ export class AssignedPartition implements Partition<RecordValue> {
 
   /** The partition is another's by now, or may be. */
   lose(why: string): void {
+    if (this.#over) return;
     this.#lost.abort(new OwnershipLostError(`Kafka partition ${this.name}: ${why}`));
     this.end();
   }
@@ -232,6 +237,7 @@ export class AssignedPartition implements Partition<RecordValue> {
     try {
       await this.#owner.release(this);
     } finally {
+      this.#over = true;
       this.#disposed.resolve();
     }
   }

@@ -18,11 +18,12 @@ const LONGEST_PAUSE = 5000;
 const FETCHING = "fetching";
 
 const OFFSET_OUT_OF_RANGE = 1;
-/** The leader moved, or is about to: UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER, REPLICA_NOT_AVAILABLE, … */
-const LOOK_FOR_LEADER = new Set([3, 5, 6, 9, 56, 74, 75, 78]);
-/** UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID: the topic was deleted, and perhaps made anew. */
-const OTHER_TOPIC = new Set([100, 103]);
-
+/**
+ * The leader moved, or is about to, or the topic is gone: UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE,
+ * NOT_LEADER_OR_FOLLOWER, REPLICA_NOT_AVAILABLE, KAFKA_STORAGE_ERROR, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+ * OFFSET_NOT_AVAILABLE, UNKNOWN_TOPIC_ID, INCONSISTENT_TOPIC_ID.
+ */
+const LOOK_FOR_LEADER = new Set([3, 5, 6, 9, 56, 74, 75, 78, 100, 103]);
 export interface FetcherEvents {
   /** Brokers, or one partition, can't be read from. */
   down(part: string, error: unknown): void;
@@ -180,8 +181,7 @@ export class Fetcher implements AsyncDisposable {
       this.#park(partition, this.#events.outOfRange(partition));
       return;
     }
-    if (OTHER_TOPIC.has(code)) this.#events.replaced(partition.topic);
-    const leaderMoved = LOOK_FOR_LEADER.has(code) || OTHER_TOPIC.has(code);
+    const leaderMoved = LOOK_FOR_LEADER.has(code);
     if (!leaderMoved) this.#events.down(partition.name, new FetchError(code));
     const pause = sleep(leaderMoved ? FIRST_PAUSE : LONGEST_PAUSE, this.#stop.signal, this.#clock);
     this.#park(

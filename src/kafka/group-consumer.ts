@@ -19,7 +19,7 @@ const LONGEST_PAUSE = 5000;
 /** How often the leader of a group looks whether a topic has more partitions by now. */
 const TOPICS_INTERVAL = 60_000;
 /** A topic is believed to be gone when it is missing for that long: a broker that has just come up may not know it yet. */
-const BELIEVE_MISSING = 10_000;
+const BELIEVE_MISSING = 5000;
 /** How long leaving the group may take when the consumer is closed. */
 const LEAVING = 3000;
 /** The part that fails when the group's coordinator can't be worked with. */
@@ -38,6 +38,8 @@ export class GroupConsumer implements KafkaConsumer {
   readonly #availability: Availability;
   readonly #outbox = new Outbox<AssignedPartition>();
   readonly #closing = new AbortController();
+  /** Aborts when there is no point in going on. */
+  readonly #failed = new AbortController();
   /** Aborts when the group is not waited for any more. */
   readonly #closed = new AbortController();
   /** The last partition of each name, until it was disposed of. */
@@ -62,7 +64,7 @@ export class GroupConsumer implements KafkaConsumer {
   }
 
   async *partitions(stop: AbortSignal): AsyncGenerator<AssignedPartition, void, undefined> {
-    const over = AbortSignal.any([stop, this.#context.signal, this.#closing.signal]);
+    const over = AbortSignal.any([stop, this.#context.signal, this.#closing.signal, this.#failed.signal]);
     const close = () => this.#outbox.close();
     over.addEventListener("abort", close, { once: true });
     if (over.aborted) return;
@@ -315,7 +317,10 @@ export class GroupConsumer implements KafkaConsumer {
       const now = this.#context.clock.now();
       if (error instanceof NotReadyError) {
         this.#missingSince ??= now;
-        if (now - this.#missingSince >= BELIEVE_MISSING) this.#outbox.close(error);
+        if (now - this.#missingSince >= BELIEVE_MISSING) {
+          this.#outbox.close(error);
+          this.#failed.abort();
+        }
       }
       throw error;
     }
@@ -323,7 +328,9 @@ export class GroupConsumer implements KafkaConsumer {
 
   /** The offsets of the topic's partitions now mean other records. */
   #replaced(topic: string): void {
-    const error = new InfrastructureError(`Kafka topic ${JSON.stringify(topic)} was deleted while it was read`);
+    const error = new InfrastructureError(
+      `Kafka topic ${JSON.stringify(topic)} was deleted and made anew while it was read: its offsets mean other records`,
+    );
     for (const partition of this.#assignment?.partitions ?? []) if (partition.topic === topic) partition.fail(error);
   }
 

@@ -72,8 +72,8 @@ export class Acknowledger implements AsyncDisposable {
       },
       () => {
         this.#confirming = false;
-        const next = this.#link.client;
-        if (next !== undefined && next !== client) this.#resend(next);
+        const current = this.#link.client;
+        if (current !== undefined && current !== client) this.#resend(current);
       },
     );
   }

@@ -49,10 +49,14 @@ export interface ContextOptions {
 /** What a source or sink is opened with in a process of its own: nothing is shared with other contexts. */
 export function openContext(servers: string | readonly string[], options: ContextOptions = {}): OpenContext {
   const notes = options.notes ?? new Notes();
-  const nats = { servers: [servers].flat(), credentials: options.credentials };
+  const connections: Connections = {
+    nats: { servers: [servers].flat(), credentials: options.credentials },
+    kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },
+    redis: { url: "" },
+  };
   return {
     task: { id: options.task ?? "test", product: "test", instance: options.instance ?? 0, instances: options.instances ?? 1 },
-    connections: { nats } as Connections,
+    connections,
     shared: openSharedResources(),
     logger: notes,
     clock: systemClock,
@@ -66,6 +70,8 @@ export interface ReaderOptions extends ContextOptions {
   readonly stateful?: boolean;
   /** Whether everything read is committed at once; default true. */
   readonly commit?: boolean;
+  /** Nothing is committed, nor more read, before it settles. */
+  readonly gate?: Promise<void>;
   /** Where to begin; default: the committed position. */
   readonly from?: Position;
 }
@@ -136,6 +142,7 @@ export class Reader implements AsyncDisposable {
       for await (const batch of partition.read(this.#options.from)) {
         this.batches.push(batch);
         this.events.push(...batch.events);
+        await this.#options.gate;
         if (this.#options.commit !== false && !partition.signal.aborted) await partition.commit(batch.position);
       }
     } finally {
@@ -166,8 +173,19 @@ export async function makeStream(t: TestContext, address: string, config: Partia
   const { manager } = await natsClient(t, address);
   const name = uniqueName("test");
   await manager.streams.add({ name, subjects: [`${name}.>`], ...config });
-  t.after(() => manager.streams.delete(name).catch(() => false));
+  deleteAfter(t, address, name);
   return name;
+}
+
+/** Deletes a stream after the test, if it is there then. */
+export function deleteAfter(t: TestContext, address: string, stream: string): void {
+  t.after(async () => {
+    // Through a client of its own: others of the test may be closed first.
+    const client = await connect({ servers: address.replace(/^\w+:\/\//, "") });
+    const manager = await jetstreamManager(client, { checkAPI: false });
+    await manager.streams.delete(stream).catch(() => false);
+    await client.close();
+  });
 }
 
 /** Stores texts, in order, and waits until they are stored. */
@@ -191,7 +209,7 @@ export async function stored(
   const found: { subject: string; text: string; headers: Record<string, string[]> }[] = [];
   if (state.messages === 0) return found;
   for await (const message of await consumer.consume({ max_messages: 1000 })) {
-    const headers = Object.fromEntries([...(message.headers ?? [])]);
+    const headers = Object.fromEntries(message.headers ?? []);
     found.push({ subject: message.subject, text: message.string(), headers });
     if (message.info.pending === 0) break;
   }

@@ -1,0 +1,229 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+
+import { headers } from "@nats-io/transport-node";
+
+import { NO_WATERMARK } from "../../src/batch.ts";
+import { ConfigError, DataError, NotReadyError } from "../../src/errors.ts";
+import { jetstreamSource, jetstreamSourceConfig } from "../../src/sources/jetstream.ts";
+import type { ReaderOptions } from "../support/jetstream.ts";
+import { ackPending, deleteAfter, makeStream, natsClient, numbers, Reader, store, uniqueName } from "../support/jetstream.ts";
+import { nats } from "../support/services/index.ts";
+import { until } from "../support/until.ts";
+
+const address = await nats();
+type Settings = Parameters<typeof jetstreamSource>[0];
+
+function open(settings: Settings, options: ReaderOptions = {}): Reader {
+  return new Reader(address, jetstreamSource(settings), options);
+}
+
+/** The error that ends an instance. */
+async function failure(settings: Settings, options: ReaderOptions = {}): Promise<unknown> {
+  await using reader = open(settings, options);
+  await reader.ended;
+  return reader.error;
+}
+
+describe("the JetStream source: events", () => {
+  it("gives the payload, key, time, headers and sequence number as they are", async (t) => {
+    const stream = await makeStream(t, address);
+    const { client, manager } = await natsClient(t, address);
+    const carried = headers();
+    carried.append("b", "1");
+    carried.append("A", "Ünïcode: with a colon");
+    carried.append("Millrace-Key", "the key");
+    carried.append("b", "2");
+    await client.request(`${stream}.x`, "with headers", { headers: carried, timeout: 2000 });
+    await client.request(`${stream}.y`, "", { timeout: 2000 });
+    await using reader = open({ stream, create: true });
+    await until("both are read", () => reader.events.length === 2);
+    const [first, second] = reader.events;
+    const info = await manager.streams.getMessage(stream, { seq: 1 });
+    assert.deepEqual(reader.texts, ["with headers", ""]);
+    assert.equal(first?.key, "the key");
+    assert.equal(first?.time, info?.time.getTime());
+    assert.deepEqual(first?.headers, [
+      ["b", "1"],
+      ["b", "2"],
+      ["A", "Ünïcode: with a colon"],
+      ["Millrace-Key", "the key"],
+    ]);
+    assert.deepEqual(first?.origin, { system: "jetstream", name: stream, partition: undefined });
+    assert.equal(first?.offset, 1);
+    assert.equal(first?.watermark, NO_WATERMARK);
+    assert.ok((first?.size ?? 0) > "with headers".length);
+    assert.equal(second?.key, undefined);
+    assert.equal(second?.headers, undefined);
+    assert.equal(reader.partition?.name, `${stream}/millrace-test`);
+  });
+
+  it("takes the key from where `key` says", async (t) => {
+    const stream = await makeStream(t, address);
+    const { client } = await natsClient(t, address);
+    const carried = headers();
+    carried.append("Device", "d%201");
+    await client.request(`${stream}.plant%2E7.x`, "value", { headers: carried, timeout: 2000 });
+    const keyed = async (key: NonNullable<Settings["key"]>, consumer: string) => {
+      await using reader = open({ stream, create: true, consumer, key });
+      await until("it is read", () => reader.events.length === 1);
+      return reader.events[0]?.key;
+    };
+    assert.equal(await keyed("subject", "a"), `${stream}.plant%2E7.x`);
+    assert.equal(await keyed({ subject: 1 }, "b"), "plant.7");
+    assert.equal(await keyed({ subject: 9 }, "c"), undefined);
+    assert.equal(await keyed({ header: "Device" }, "d"), "d 1");
+  });
+
+  it("reads only the subjects that it names", async (t) => {
+    const stream = await makeStream(t, address);
+    for (const subject of ["a.1", "b.1", "c.1", "b.2"]) await store(t, address, `${stream}.${subject}`, [subject]);
+    await using reader = open({ stream, create: true, subjects: [`${stream}.a.*`, `${stream}.b.>`] });
+    await until("three are read", () => reader.events.length === 3);
+    assert.deepEqual(reader.texts, ["a.1", "b.1", "b.2"]);
+  });
+
+  it("begins at the end when `from` is latest, and goes on where it was", async (t) => {
+    const stream = await makeStream(t, address);
+    await store(t, address, `${stream}.x`, ["before"]);
+    const first = open({ stream, create: true, from: "latest" });
+    await until("it has begun", () => first.partition !== undefined);
+    await store(t, address, `${stream}.x`, ["a", "b"]);
+    await until("two are read", () => first.events.length === 2);
+    await first.stop();
+    await store(t, address, `${stream}.x`, ["c"]);
+    await using second = open({ stream, create: true, from: "latest" });
+    await until("one is read", () => second.events.length === 1);
+    assert.deepEqual([...first.texts, ...second.texts], ["a", "b", "c"]);
+  });
+
+  it("yields an empty batch every second while nothing comes", async (t) => {
+    const stream = await makeStream(t, address);
+    await using reader = open({ stream, create: true });
+    await until("two empty batches came", () => reader.batches.length >= 2, { timeout: 5000 });
+    assert.deepEqual(reader.batches[0]?.events, []);
+  });
+
+  it("tells how far behind it is", async (t) => {
+    const stream = await makeStream(t, address);
+    await store(t, address, `${stream}.x`, numbers(0, 10_000));
+    const gate = Promise.withResolvers<void>();
+    const source = jetstreamSource({ stream, create: true });
+    await using reader = new Reader(address, source, { gate: gate.promise });
+    await until("the first batch is read", () => reader.events.length > 0);
+    assert.equal(reader.source?.lag?.(), 10_000);
+    gate.resolve();
+    await until("all is read and committed", () => reader.source?.lag?.() === 0);
+  });
+});
+
+describe("the JetStream source: decoding", () => {
+  it("decodes with `format`, and ends at a message that can't be decoded, after everything before it", async (t) => {
+    const stream = await makeStream(t, address);
+    await store(t, address, `${stream}.x`, ['{"n":1}', "2", "{broken", "4"]);
+    const reader = open({ stream, create: true, format: "json" });
+    await reader.ended;
+    assert.deepEqual(
+      reader.events.map(({ value }) => value),
+      [{ n: 1 }, 2],
+    );
+    assert.ok(reader.error instanceof DataError);
+    assert.match(reader.error.message, new RegExp(`^step "source" at jetstream ${stream}@3: the value is no JSON`));
+    const { manager } = await natsClient(t, address);
+    await ackPending(manager, stream, "millrace-test", 2);
+    const info = await manager.consumers.info(stream, "millrace-test");
+    assert.equal(info.ack_floor.stream_seq, 2);
+  });
+});
+
+describe("the JetStream source: what is missing or does not fit", () => {
+  it("says which stream is missing, and how to create it", async () => {
+    const stream = uniqueName("missing");
+    const error = await failure({ stream, subject: "orders.*" });
+    assert.ok(error instanceof NotReadyError);
+    assert.equal(
+      error.message,
+      `JetStream has no stream "${stream}": create it (nats stream add ${stream} --subjects "orders.*"), or set \`create: true\``,
+    );
+  });
+
+  it("says which consumer is missing, and how to create it", async (t) => {
+    const stream = await makeStream(t, address);
+    const error = await failure({ stream, consumer: "mine" });
+    assert.ok(error instanceof NotReadyError);
+    assert.match(
+      error.message,
+      new RegExp(`stream "${stream}" has no durable consumer "mine": create it \\(nats consumer add ${stream} mine --pull`),
+    );
+  });
+
+  it("creates the stream and the consumer when told to", async (t) => {
+    const stream = uniqueName("made");
+    const { manager } = await natsClient(t, address);
+    deleteAfter(t, address, stream);
+    await using reader = open({ stream, subject: `${stream}.*`, create: true, maxAckPending: 77, ackWait: "9s" });
+    await until("it reads", () => reader.partition !== undefined);
+    assert.deepEqual((await manager.streams.info(stream)).config.subjects, [`${stream}.*`]);
+    const { config } = await manager.consumers.info(stream, "millrace-test");
+    assert.deepEqual([config.ack_policy, config.max_ack_pending, config.ack_wait], ["explicit", 77, 9_000_000_000]);
+  });
+
+  it("names everything of an existing consumer that does not fit", async (t) => {
+    const stream = await makeStream(t, address);
+    const { manager } = await natsClient(t, address);
+    await manager.consumers.add(stream, { durable_name: "other", ack_policy: "none", filter_subject: `${stream}.b` });
+    const shared = await failure({ stream, consumer: "other", subject: `${stream}.a` });
+    assert.ok(shared instanceof ConfigError);
+    assert.deepEqual(
+      shared.faults.map(({ what }) => what.split(";")[0]),
+      ["its ack_policy is none", `it filters ${stream}.b`],
+    );
+    const owned = await failure({ stream, consumer: "other", create: true }, { stateful: true });
+    assert.ok(owned instanceof ConfigError);
+    assert.match(owned.message, /the pipeline keeps state, which needs all/);
+    assert.match(owned.message, /it has no priority_policy pinned_client with the group "millrace"/);
+  });
+
+  it("refuses settings that make no sense", () => {
+    const wrong = (settings: object) => jetstreamSourceConfig.safeParse(settings).error?.issues.map(({ message }) => message) ?? [];
+    assert.match(wrong({ stream: "a.b" })[0] ?? "", /no name of a stream/);
+    assert.match(wrong({ stream: "S", subject: "a b" })[0] ?? "", /no subject/);
+    assert.match(wrong({ stream: "S", subject: "a", subjects: ["b"] })[0] ?? "", /either "subject" or "subjects"/);
+    assert.match(wrong({ stream: "S", ackWait: "soon" })[0] ?? "", /milliseconds/);
+    assert.match(wrong({ stream: "S", durable: "x" })[0] ?? "", /durable/);
+  });
+});
+
+describe("the JetStream source: debugging", () => {
+  it("reads from where the durable consumer is, and leaves it as it was", async (t) => {
+    const stream = await makeStream(t, address);
+    await store(t, address, `${stream}.x`, numbers(0, 10));
+    const { manager } = await natsClient(t, address);
+    const first = open({ stream, create: true });
+    await until("ten are read", () => first.events.length === 10);
+    await first.stop();
+    await store(t, address, `${stream}.x`, numbers(10, 20));
+    const before = await manager.consumers.info(stream, "millrace-test");
+    const reader = open({ stream }, { mode: "debug" });
+    await until("ten more are read", () => reader.events.length === 10);
+    await reader.stop();
+    assert.deepEqual(reader.texts, numbers(10, 20));
+    const { delivered, ack_floor, num_ack_pending, num_pending } = await manager.consumers.info(stream, "millrace-test");
+    assert.deepEqual([delivered, ack_floor, num_ack_pending, num_pending], [before.delivered, before.ack_floor, 0, 10]);
+    const names = [];
+    for await (const { name } of manager.consumers.list(stream)) names.push(name);
+    assert.deepEqual(names, ["millrace-test"], "it leaves no consumer of its own behind");
+  });
+
+  it("goes on with the next message after its own consumer was lost", async (t) => {
+    const stream = await makeStream(t, address);
+    await store(t, address, `${stream}.x`, numbers(0, 10));
+    const { manager } = await natsClient(t, address);
+    await using reader = open({ stream }, { mode: "debug" });
+    await until("ten are read", () => reader.events.length === 10);
+    for await (const { name } of manager.consumers.list(stream)) await manager.consumers.delete(stream, name);
+    await store(t, address, `${stream}.x`, numbers(10, 20));
+    await until("ten more are read", () => reader.events.length === 20);
+    assert.deepEqual(reader.texts, numbers(0, 20));
+  });
+});

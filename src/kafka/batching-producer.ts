@@ -1,5 +1,6 @@
 import { sleep } from "../clock.ts";
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
+import { abortable } from "./abortable.ts";
 import { Lane, type LaneTopic } from "./lane.ts";
 import { partitionOfKey, StickyPartition } from "./partitioner.ts";
 import type { ProducerClient } from "./producer-client.ts";
@@ -190,19 +191,5 @@ class Topic implements LaneTopic {
     if ((reason === undefined) === (this.#reported === undefined)) return;
     this.#reported = reason;
     for (const listener of this.listeners) listener(reason);
-  }
-}
-
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let abort!: () => void;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", abort);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
 }

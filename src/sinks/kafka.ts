@@ -2,16 +2,12 @@ import { z } from "zod";
 
 import type { Event } from "../batch.ts";
 import type { KafkaConnection } from "../connections.ts";
-import type { OpenContext, Sink, SinkSpec } from "../contracts.ts";
-import { DataError } from "../errors.ts";
+import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
+import { DataError, PlannedStop } from "../errors.ts";
+import { abortable } from "../kafka/abortable.ts";
 import { createProducer } from "../kafka/create-producer.ts";
-import {
-  DEFAULT_MAX_MESSAGE_BYTES,
-  type NewTopic,
-  type ProducerSettings,
-  RecordRefusedError,
-  type TopicWriter,
-} from "../kafka/producer.ts";
+import type { KafkaProducer, NewTopic, ProducerSettings, TopicWriter } from "../kafka/producer.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES, RecordRefusedError } from "../kafka/producer.ts";
 import { type OutgoingRecord, outgoingRecord } from "../kafka/record-batch-writer.ts";
 import { encoderFor, FORMATS } from "../values.ts";
 
@@ -20,25 +16,31 @@ const KIND = "kafka";
 /** Calls of one partition under way together: while one waits for its confirmation, the next ones make up a larger batch. */
 const MAX_IN_FLIGHT = 8;
 
-/** Settings of the kafka sink. */
+/** How long opening waits for an absent broker, in milliseconds; longer is waited at the first write, which a stop can end. */
+const OPEN_PATIENCE = 2000;
+
+const count = z.int().min(1).optional();
+
+/** Settings of the Kafka sink. */
 export const kafkaSinkConfig = z.strictObject({
-  /** Letters, digits, `.`, `_` and `-`: what Kafka takes as a topic's name. */
   topic: z
     .string()
-    .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/, "must be a Kafka topic: up to 249 letters, digits, dots, underscores and hyphens"),
-  /** How values that are neither bytes nor text are written; default JSON. */
-  format: z.enum(FORMATS).optional(),
-  /** `event`: the event's key is the record's key; `none`: records have no key, and go to any partition. */
-  key: z.enum(["event", "none"]).default("event"),
-  /** How the key's text is written: as UTF-8, or one byte for each character, as a source with the same setting read it. */
-  keyEncoding: z.enum(["utf8", "latin1"]).default("utf8"),
-  compression: z.enum(["none", "gzip", "snappy", "lz4", "zstd"]).default("none"),
-  /** Makes the topic if it is missing, as the broker makes topics or with so many partitions and replicas. Default false: it is waited for. */
+    .regex(/^(?!\.{1,2}$)[\w.-]{1,249}$/, "is no topic name: 1 to 249 letters, digits, dots, underscores and hyphens")
+    .describe("topic to write to"),
+  format: z.enum(FORMATS).optional().describe("how values that are neither bytes nor text are written; default JSON"),
+  key: z.enum(["event", "none"]).default("event").describe("whether the event's key is the record's key, or records have none"),
+  keyEncoding: z.enum(["utf8", "latin1"]).default("utf8").describe("how the text of a key becomes bytes; as the source read it"),
+  compression: z.enum(["none", "gzip", "snappy", "lz4", "zstd"]).default("none").describe("how record batches are compressed"),
   create: z
-    .union([z.boolean(), z.strictObject({ partitions: z.int().min(1).optional(), replicas: z.int().min(1).optional() })])
-    .default(false),
-  /** Bytes that a batch of records, and so a single record, may have before compression; at most the topic's max.message.bytes. */
-  maxMessageBytes: z.int().min(1024).max(1_000_000_000).default(DEFAULT_MAX_MESSAGE_BYTES),
+    .union([z.boolean(), z.strictObject({ partitions: count, replicas: count })])
+    .default(false)
+    .describe("make the topic when it is missing, as the broker does by default or with so many partitions and replicas"),
+  maxMessageBytes: z
+    .int()
+    .min(1024)
+    .max(1_000_000_000)
+    .default(DEFAULT_MAX_MESSAGE_BYTES)
+    .describe("bytes that a record, and a batch of them, may have before compression; at most the topic's max.message.bytes"),
 });
 
 /** What a product or a task gives; see {@link kafkaSinkConfig} for each setting. */
@@ -68,17 +70,14 @@ async function open(settings: Settings, context: OpenContext): Promise<Sink> {
   const lease = await context.shared.lease(producerKey(connection, settings), () =>
     createProducer(connection, { compression, maxMessageBytes }, "millrace", context.logger),
   );
+  const sink = new KafkaSink(settings, lease, context);
   try {
-    const writer = await lease.resource.topic(settings.topic, {
-      create: newTopic(settings.create),
-      signal: context.signal,
-      waiting: availability(settings.topic, context),
-    });
-    return new KafkaSink(settings, writer, lease);
+    await sink.prepare();
   } catch (error) {
-    await lease[Symbol.asyncDispose]();
+    await sink[Symbol.asyncDispose]();
     throw error;
   }
+  return sink;
 }
 
 /** Names the producer among what the process shares; without secrets. */
@@ -87,37 +86,47 @@ function producerKey({ brokers, client, sasl }: KafkaConnection, { compression, 
 }
 
 function newTopic(create: Settings["create"]): NewTopic | undefined {
-  return typeof create === "boolean" ? (create ? {} : undefined) : create;
-}
-
-/** Tells the operator when the topic can't be written to, and when it can again. */
-function availability(topic: string, context: OpenContext): (reason: string | undefined) => void {
-  return (reason) => {
-    context.waiting(reason);
-    if (reason === undefined) context.logger.info({ topic }, "records can be written again");
-    else context.logger.warn({ topic, reason }, "records can't be written; waiting");
-  };
+  if (typeof create !== "boolean") return create;
+  return create ? {} : undefined;
 }
 
 class KafkaSink implements Sink {
   readonly maxInFlight = MAX_IN_FLIGHT;
   readonly #settings: Settings;
-  readonly #writer: TopicWriter;
-  readonly #lease: AsyncDisposable;
+  readonly #lease: Lease<KafkaProducer>;
+  readonly #context: OpenContext;
   readonly #encode: (value: unknown) => Uint8Array | string | null;
+  #writer: TopicWriter | undefined;
+  #opening: Promise<void> | undefined;
+  readonly #closed = new AbortController();
+  #waiting = false;
 
-  constructor(settings: Settings, writer: TopicWriter, lease: AsyncDisposable) {
+  constructor(settings: Settings, lease: Lease<KafkaProducer>, context: OpenContext) {
     this.#settings = settings;
-    this.#writer = writer;
     this.#lease = lease;
+    this.#context = context;
     this.#encode = encoderFor(settings.format);
+  }
+
+  async prepare(): Promise<void> {
+    const { clock, signal } = this.#context;
+    const patience = new AbortController();
+    const cancel = clock.after(OPEN_PATIENCE, () => patience.abort());
+    try {
+      await this.#open(AbortSignal.any([signal, patience.signal]));
+    } catch (error) {
+      if (!patience.signal.aborted || signal.aborted) throw error;
+    } finally {
+      cancel();
+    }
   }
 
   async write(events: readonly Event[], signal: AbortSignal): Promise<void> {
     const records: OutgoingRecord[] = [];
     for (const event of events) records.push(this.#record(event));
+    if (this.#writer === undefined) await this.#openOnce(signal);
     try {
-      await this.#writer.send(records, signal);
+      await (this.#writer as TopicWriter).send(records, signal);
     } catch (error) {
       if (!(error instanceof RecordRefusedError)) throw error;
       const event = events[records.indexOf(error.record)];
@@ -126,8 +135,33 @@ class KafkaSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#writer[Symbol.dispose]();
+    this.#closed.abort(new PlannedStop("the sink is closed"));
+    this.#writer?.[Symbol.dispose]();
     await this.#lease[Symbol.asyncDispose]();
+  }
+
+  /** Calls that come meanwhile wait for the same, and go on in their order; each can be given up by itself. */
+  async #openOnce(signal: AbortSignal): Promise<void> {
+    const ended = AbortSignal.any([this.#context.signal, this.#closed.signal]);
+    this.#opening ??= this.#open(ended).finally(() => (this.#opening = undefined));
+    await abortable(this.#opening, signal);
+  }
+
+  async #open(signal: AbortSignal): Promise<void> {
+    const { topic, create } = this.#settings;
+    const waiting = (reason: string | undefined) => this.#report(reason);
+    this.#writer = await this.#lease.resource.topic(topic, { create: newTopic(create), signal, waiting });
+    this.#report(undefined);
+  }
+
+  /** Tells the operator when records can't be written, and when they can again. */
+  #report(reason: string | undefined): void {
+    const { topic } = this.#settings;
+    if ((reason !== undefined) === this.#waiting) return;
+    this.#waiting = reason !== undefined;
+    this.#context.waiting(reason === undefined ? undefined : `sink kafka ${topic}: ${reason}`);
+    if (reason === undefined) this.#context.logger.info({ topic }, "records can be written again");
+    else this.#context.logger.warn({ topic, reason }, "records can't be written; waiting");
   }
 
   #record(event: Event): OutgoingRecord {

@@ -20,9 +20,20 @@ export function reportFailure(error: unknown, { err }: Surroundings): number {
     err(`millrace: ${error.message}\n`);
     return EXIT.failed;
   }
-  const trace = error instanceof Error ? (error.stack ?? String(error)) : String(error);
-  err(`millrace: this is a bug in Millrace. Please report it, with what you did and the lines below.\n${trace}\n`);
+  err(`millrace: this is a bug in Millrace. Please report it, with what you did and the lines below.\n${traceOf(error)}\n`);
   return EXIT.failed;
+}
+
+/** Tells of an error that nobody waited for, such as one in a timer. It may come from a product's code just as well. */
+export function reportStrayError(error: unknown, { err }: Surroundings): number {
+  err(
+    `millrace: an error that nothing caught ends this process. If the lines below are not of your product, please report it.\n${traceOf(error)}\n`,
+  );
+  return EXIT.failed;
+}
+
+function traceOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? String(error)) : String(error);
 }
 
 /** Faults one below the other; the further lines of one are indented. */

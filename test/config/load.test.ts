@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 
-import { loadSettings } from "../../src/config/load.ts";
+import { loadSettings, readSettings } from "../../src/config/load.ts";
+import { environmentName, leaves } from "../../src/config/schema.ts";
 import { originText, type LoadedSettings } from "../../src/config/settings.ts";
 import { ConfigError, type Fault } from "../../src/errors.ts";
 
@@ -274,4 +275,33 @@ test("variables of tests and of Kubernetes services are not ours; empty ones are
 
 test("a back-off can't begin above its end", (t) => {
   assert.match(onlyFault(t, { sets: ["restart.min=2m"] }), /--set restart\.min: restart\.min must be at most restart\.max/);
+});
+
+test("a settings file that may not be read is named", (t) => {
+  const cwd = folder(t, { file: "workers: 1\n" });
+  chmodSync(join(cwd, "config/millrace.yaml"), 0);
+  const isRoot = process.geteuid?.() === 0;
+  // Root may read everything: try as nobody.
+  if (isRoot) process.seteuid?.(65_534);
+  t.after(() => isRoot && process.seteuid?.(0));
+  const [fault] = readSettings({ file: join(cwd, "config/millrace.yaml"), env: {}, sets: [], cwd }).faults;
+  if (isRoot) process.seteuid?.(0);
+  assert.deepEqual(fault, { where: "config/millrace.yaml", what: "the settings file can't be read: permission denied" });
+});
+
+test("with some settings wrong, the others are read and the wrong ones have their default", (t) => {
+  const cwd = folder(t, { file: "workers: many\nlog: {level: debug}\n" });
+  const { settings, faults, faulty } = readSettings({ env: {}, sets: [], cwd });
+  assert.equal(faults.length, 1);
+  assert.deepEqual([...(faulty ?? [])], ["workers"]);
+  assert.equal(settings.workers, availableParallelism());
+  assert.equal(settings.log.level, "debug");
+});
+
+test("every setting has a description, a default that is valid, and a variable of its own", (t) => {
+  load(t, {});
+  const names = [...leaves.keys()].map(environmentName);
+  assert.equal(new Set(names).size, names.length);
+  assert.equal(environmentName("worker.rssLimit"), "MILLRACE_WORKER_RSS_LIMIT");
+  for (const [path, { doc }] of leaves) assert.match(doc, /^.{10,}\.$/, path);
 });

@@ -150,12 +150,14 @@ class Topic implements LaneTopic {
   readonly #sticky = new StickyPartition(Math.floor(Math.random() * 0x1000));
   partitions = 0;
   checkedAt = 0;
+  readonly maxBatchRecords: number;
   batchLimit: number;
   #reported: string | undefined;
 
   constructor(name: string, client: ProducerClient, batchLimit: number) {
     this.name = name;
     this.#client = client;
+    this.maxBatchRecords = client.maxBatchRecords;
     this.batchLimit = batchLimit;
   }
 

@@ -25,6 +25,8 @@ const REPLICA_TIMEOUT = REQUEST_TIMEOUT - 10_000;
 const CLOSE_TIMEOUT = 3000;
 
 export class KafkajsProducer implements ProducerClient {
+  /** It copies all records of the partition so far for each one, so large batches cost more than more batches. */
+  readonly maxBatchRecords = 500;
   readonly #connection: KafkaConnection;
   readonly #kafka: Kafka;
   readonly #compression: ProducerSettings["compression"];

@@ -27,6 +27,7 @@ const LONGEST_BACKOFF = 5000;
 /** What a lane needs to know of its topic. */
 export interface LaneTopic {
   readonly name: string;
+  readonly maxBatchRecords: number;
   /** Bytes that a batch may have before compression; lowered when the broker refuses one. */
   batchLimit: number;
 }
@@ -104,7 +105,7 @@ export class Lane {
     let room = this.#topic.batchLimit - BATCH_OVERHEAD;
     for (let chunk = this.#queue[0]; chunk !== undefined; chunk = this.#queue[0]) {
       if (!chunk.job.settled) {
-        const end = endWithin(chunk, room, records.length === 0);
+        const end = endWithin(chunk, room, this.#topic.maxBatchRecords - records.length, records.length === 0);
         if (end === chunk.next) break;
         for (let index = chunk.next; index < end; index++) {
           const record = chunk.records[index] as OutgoingRecord;
@@ -205,9 +206,10 @@ export class Lane {
 }
 
 /** How far a chunk's records go into the room that is left; at least one when there is no other. */
-function endWithin({ records, next }: Chunk, room: number, first: boolean): number {
+function endWithin({ records, next }: Chunk, room: number, count: number, first: boolean): number {
+  const last = Math.min(records.length, next + count);
   let end = next;
-  for (let bytes = 0; end < records.length; end++) {
+  for (let bytes = 0; end < last; end++) {
     bytes += (records[end] as OutgoingRecord).size;
     if (bytes > room && !(first && end === next)) break;
   }

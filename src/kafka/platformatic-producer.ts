@@ -44,6 +44,7 @@ interface ProducerId {
 }
 
 export class PlatformaticProducer implements ProducerClient {
+  readonly maxBatchRecords = Number.POSITIVE_INFINITY;
   readonly codec: Codec | "none";
   readonly #connection: KafkaConnection;
   readonly #clientId: string;

@@ -27,6 +27,8 @@ export interface PartitionWriter {
 
 /** A client's connection to a cluster, for production. */
 export interface ProducerClient extends AsyncDisposable {
+  /** Records that a batch should have at most, besides its limit in bytes. */
+  readonly maxBatchRecords: number;
   /**
    * How many partitions a topic has; undefined when it does not exist.
    * @throws when no broker answers, or it refuses

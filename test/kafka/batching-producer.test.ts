@@ -155,6 +155,7 @@ function textOf(records: readonly OutgoingRecord[]): string {
 
 /** A cluster in memory that answers as it is told. */
 class FakeCluster implements ProducerClient {
+  readonly maxBatchRecords = 1000;
   readonly topics = new Map([["t", 1]]);
   /** Every attempt. */
   readonly tried: (readonly OutgoingRecord[])[] = [];

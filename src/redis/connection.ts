@@ -12,6 +12,7 @@ export class RedisConnectionHandle implements AsyncDisposable {
   readonly client: Redis;
   readonly #secrets: readonly string[];
   #trouble: string | undefined;
+  #connecting: Promise<void> | undefined;
 
   constructor(url: string) {
     this.#secrets = urlPasswords(url);
@@ -36,14 +37,48 @@ export class RedisConnectionHandle implements AsyncDisposable {
 
   /** Settles when commands can be sent. @throws {InfrastructureError} when Redis is away */
   async ready(): Promise<void> {
-    const { status } = this.client;
-    if (status === "ready") return;
+    if (this.client.status === "ready") return;
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    });
     try {
-      if (status === "wait" || status === "end") await this.client.connect();
-      else throw new Error(this.#trouble ?? `the connection is ${status}`);
+      await this.#connecting;
     } catch (error) {
       throw this.failure(error);
     }
+  }
+
+  async #connect(): Promise<void> {
+    const { client } = this;
+    if (client.status === "wait" || client.status === "end") {
+      await client.connect();
+      return;
+    }
+    // The client is at it by itself: `close` comes when that attempt has failed.
+    await new Promise<void>((resolve, reject) => {
+      const settle = (outcome: () => void) => () => {
+        clearTimeout(timer);
+        client.off("ready", onReady);
+        client.off("close", onClose);
+        outcome();
+      };
+      const onReady = settle(resolve);
+      const onClose = settle(() => reject(new Error("the connection is closed")));
+      const timer = setTimeout(
+        settle(() => reject(new Error(`no connection within ${PATIENCE.connect} ms`))),
+        PATIENCE.connect,
+      );
+      client.once("ready", onReady);
+      client.once("close", onClose);
+    });
+  }
+
+  /**
+   * Connects anew: what was sent and not answered in time must not be followed by the same again on a connection that
+   * only hung.
+   */
+  reset(): void {
+    this.client.disconnect(true);
   }
 
   /** An error for the operator, without the password. */

@@ -5,10 +5,17 @@ import { CSV_CAST } from "../csv.ts";
 import { DataError } from "../errors.ts";
 import { encoderFor } from "../values.ts";
 
+/** What is written for some events. */
+export interface Lines {
+  readonly bytes: Buffer;
+  /** The first event that can't be written; `bytes` has those before it. */
+  readonly refused: DataError | undefined;
+}
+
 /** Makes the bytes that a batch of events is written as. */
 export interface LineWriter {
-  /** @param begins whether the file is empty so far @throws DataError naming the event that can't be written */
-  bytesOf(events: readonly Event[], begins: "empty file" | "more"): Buffer;
+  /** @param begins whether the file is empty so far */
+  linesOf(events: readonly Event[], begins: "empty file" | "more"): Lines;
 }
 
 const NEWLINE = 10;
@@ -18,42 +25,43 @@ export function lineWriter(format: "ndjson" | "text", step: string): LineWriter 
   const encode = encoderFor(format === "text" ? "text" : undefined);
   const empty = format === "text" ? "" : "null";
   return {
-    bytesOf(events) {
-      const parts: (Uint8Array | string)[] = [];
-      let text = "";
-      for (const event of events) {
-        const value = attempt(step, event, () => oneLine(encode(event.value) ?? empty));
-        if (typeof value === "string") {
-          text += `${value}\n`;
-          continue;
-        }
-        parts.push(text, value);
-        text = "\n";
-      }
-      parts.push(text);
-      return parts.length === 1
-        ? Buffer.from(text)
-        : Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)));
+    linesOf(events) {
+      const { results, refused } = upToRefused(step, events, (event) => oneLine(encode(event.value) ?? empty));
+      return { bytes: joined(results), refused };
     },
   };
 }
 
-/** Rows with a header line; columns are those configured, else the fields of the first value. */
-export function csvWriter(columns: readonly string[] | undefined, step: string): LineWriter {
-  let known = columns;
+/** What `csvWriter` writes. */
+export interface CsvColumns {
+  /** Dotted paths (`value.total`) to write; other fields are left out. */
+  readonly chosen: readonly string[] | undefined;
+  /** Those of the file's header line, if it has one. */
+  readonly existing: readonly string[] | undefined;
+}
+
+/**
+ * Rows with a header line. Columns are those chosen, else those of the file, else the fields of the values of the first
+ * batch; unless they were chosen, a value with another field is refused, since that would be lost.
+ */
+export function csvWriter({ chosen, existing }: CsvColumns, step: string): LineWriter {
+  let columns = chosen ?? existing;
   return {
-    bytesOf(events, begins) {
-      const rows = events.map((event) => attempt(step, event, () => rowOf(event.value)));
-      known ??= Object.keys(rows[0] ?? {});
-      return Buffer.from(
-        stringify(rows, {
-          columns: [...known],
-          header: begins === "empty file",
-          cast: CSV_CAST,
-        }),
-      );
+    linesOf(events, begins) {
+      columns ??= fieldsOf(events);
+      const names = chosen === undefined ? new Set(columns) : undefined;
+      const { results, refused } = upToRefused(step, events, (event) => rowOf(event.value, names));
+      if (results.length === 0) return { bytes: Buffer.alloc(0), refused };
+      const text = stringify([...results], { columns: [...columns], header: begins === "empty file", cast: CSV_CAST });
+      return { bytes: Buffer.from(text), refused };
     },
   };
+}
+
+function joined(values: readonly (Uint8Array | string)[]): Buffer {
+  if (values.every((value) => typeof value === "string")) return Buffer.from(values.length === 0 ? "" : `${values.join("\n")}\n`);
+  const newline = Uint8Array.of(NEWLINE);
+  return Buffer.concat(values.flatMap((value) => [typeof value === "string" ? Buffer.from(value) : value, newline]));
 }
 
 function oneLine(value: Uint8Array | string): Uint8Array | string {
@@ -62,16 +70,33 @@ function oneLine(value: Uint8Array | string): Uint8Array | string {
   return value;
 }
 
-function rowOf(value: unknown): Record<string, unknown> {
-  if (typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array))
-    return value as Record<string, unknown>;
-  throw new TypeError("a row of a CSV file must be an object");
+function fieldsOf(events: readonly Event[]): readonly string[] {
+  return [...new Set(events.flatMap(({ value }) => (isRow(value) ? Object.keys(value) : [])))];
 }
 
-function attempt<R>(step: string, event: Event, work: () => R): R {
-  try {
-    return work();
-  } catch (error) {
-    throw new DataError(step, event, error);
+function rowOf(value: unknown, names: ReadonlySet<string> | undefined): Record<string, unknown> {
+  if (!isRow(value)) throw new TypeError("a row of a CSV file must be an object");
+  const extra = names === undefined ? undefined : Object.keys(value).find((name) => !names.has(name));
+  if (extra !== undefined) throw new TypeError(`the file has no column for the field "${extra}"; list the columns to write in "columns"`);
+  return value;
+}
+
+function isRow(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
+}
+
+function upToRefused<R>(
+  step: string,
+  events: readonly Event[],
+  work: (event: Event) => R,
+): { readonly results: readonly R[]; readonly refused: DataError | undefined } {
+  const results: R[] = [];
+  for (const event of events) {
+    try {
+      results.push(work(event));
+    } catch (error) {
+      return { results, refused: new DataError(step, event, error) };
+    }
   }
+  return { results, refused: undefined };
 }

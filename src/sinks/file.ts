@@ -5,8 +5,11 @@ import { dirname, resolve } from "node:path";
 import { z } from "zod";
 
 import type { Event } from "../batch.ts";
+import { sleep } from "../clock.ts";
 import type { OpenContext, Sink, SinkSpec } from "../contracts.ts";
+import { fieldsOfRow } from "../csv.ts";
 import { InfrastructureError, messageOf, MillraceError } from "../errors.ts";
+import { decode } from "../values.ts";
 import type { LineWriter } from "./file-format.ts";
 import { csvWriter, lineWriter } from "./file-format.ts";
 import { Outage } from "./outage.ts";
@@ -23,7 +26,7 @@ export const fileSinkConfig = z.strictObject({
     .array(z.string().min(1))
     .min(1)
     .optional()
-    .describe("for csv: the fields to write, in order; default those of the first value"),
+    .describe("for csv: the fields to write, as value.total, in order; default those of the file, or of the first values"),
   sync: z
     .enum(["end", "always"])
     .default("end")
@@ -33,6 +36,9 @@ export const fileSinkConfig = z.strictObject({
 /** Settings of `fileSink`. */
 export type FileSinkSettings = z.input<typeof fileSinkConfig>;
 type Settings = z.output<typeof fileSinkConfig>;
+type FileFormat = (typeof formats)[number];
+
+const STEP = "sink file";
 
 /**
  * Appends to a file, a line (or CSV row) for each event. What is confirmed has been handed to the operating system: it
@@ -47,15 +53,36 @@ export function fileSink(settings: FileSinkSettings): SinkSpec {
     kind: "file",
     description: { path: config.path, format },
     open: async (context) => {
-      const writer = format === "csv" ? csvWriter(config.columns, "sink file") : lineWriter(format, "sink file");
-      if (config.path === "-") return new StdoutSink(writer);
+      if (config.path === "-") return new StdoutSink(writerFor(format, config, undefined));
       const path = resolve(context.directory ?? ".", config.path);
-      return new FileSink(await openForAppending(path), path, writer, config, context);
+      const file = await openForAppending(path, context);
+      try {
+        return new FileSink(file, path, writerFor(format, config, await headerOf(file, path, format, config)), config, context);
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
     },
   };
 }
 
-function formatOf(path: string): (typeof formats)[number] {
+function writerFor(format: FileFormat, { columns }: Settings, existing: readonly string[] | undefined): LineWriter {
+  return format === "csv" ? csvWriter({ chosen: columns, existing }, STEP) : lineWriter(format, STEP);
+}
+
+/** @throws {MillraceError} when a CSV file has other columns than those to write */
+async function headerOf(file: FileHandle, path: string, format: FileFormat, { columns }: Settings): Promise<readonly string[] | undefined> {
+  if (format !== "csv") return undefined;
+  const start = Buffer.alloc(CHUNK);
+  const { bytesRead } = await file.read(start, 0, CHUNK, 0);
+  const end = start.subarray(0, bytesRead).indexOf(10);
+  if (end === -1) return undefined;
+  const header = fieldsOfRow(decode.text(start.subarray(0, end)));
+  if (columns === undefined || columns.join() === header.join()) return header;
+  throw new MillraceError(`${path} has the columns ${header.join(", ")}, not ${columns.join(", ")}: choose those, or another file`);
+}
+
+function formatOf(path: string): FileFormat {
   if (path.endsWith(".csv")) return "csv";
   return path.endsWith(".txt") ? "text" : "ndjson";
 }
@@ -79,7 +106,7 @@ class FileSink implements Sink {
   }
 
   write(events: readonly Event[], signal: AbortSignal): Promise<void> {
-    return this.#queue.run(() => this.#append(events, signal));
+    return this.#queue.run(signal, () => this.#append(events, signal));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -89,8 +116,15 @@ class FileSink implements Sink {
 
   async #append(events: readonly Event[], signal: AbortSignal): Promise<void> {
     this.#begins ??= (await this.#file.stat()).size === 0 ? "empty file" : "more";
-    const bytes = this.#writer.bytesOf(events, this.#begins);
-    this.#begins = "more";
+    const { bytes, refused } = this.#writer.linesOf(events, this.#begins);
+    if (bytes.length > 0) {
+      this.#begins = "more";
+      await this.#writeOut(bytes, signal);
+    }
+    if (refused !== undefined) throw refused;
+  }
+
+  async #writeOut(bytes: Buffer, signal: AbortSignal): Promise<void> {
     let written = 0;
     await this.#outage.waitOut(signal, async () => {
       try {
@@ -110,35 +144,61 @@ class FileSink implements Sink {
   }
 }
 
-async function openForAppending(path: string): Promise<FileHandle> {
+async function openForAppending(path: string, context: OpenContext): Promise<FileHandle> {
   try {
     await mkdir(dirname(path), { recursive: true });
     const file = await open(path, "a+");
-    await cutIncompleteLine(file);
-    return file;
+    try {
+      await cutIncompleteLine(file, context);
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   } catch (error) {
+    context.signal.throwIfAborted();
     const { code } = error as NodeJS.ErrnoException;
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
       throw new MillraceError(`no permission to write the file ${path}: allow it to the user that Millrace runs as`, { cause: error });
     }
     if (code === "EISDIR") throw new MillraceError(`${path} is a directory; give the path of a file`, { cause: error });
+    if (code === "ENOTDIR" || code === "EEXIST") {
+      throw new MillraceError(`the file ${path} can't be made: a part of its path is a file, not a directory`, { cause: error });
+    }
     throw new InfrastructureError(`the file ${path} can't be opened for writing: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** How long a file must stay the same before its incomplete last line counts as left behind, in milliseconds. */
+const SETTLED_AFTER = 250;
+
+/**
+ * Cuts off what stands behind the last line end: a crash in the middle of a write left it, and it will be written again.
+ * While another process writes to the file, such an end may be only half of what it is just writing: then it stays.
+ */
+async function cutIncompleteLine(file: FileHandle, { signal, clock }: OpenContext): Promise<void> {
+  for (let size = (await file.stat()).size; ;) {
+    const complete = await lengthOfWholeLines(file, size);
+    if (complete === size) return;
+    await sleep(SETTLED_AFTER, signal, clock);
+    const later = (await file.stat()).size;
+    if (later === size) {
+      await file.truncate(complete);
+      return;
+    }
+    size = later;
   }
 }
 
 const CHUNK = 64 * 1024;
 
-/** Cuts off what stands behind the last line end: a crash in the middle of a write left it, and it will be written again. */
-async function cutIncompleteLine(file: FileHandle): Promise<void> {
-  const { size } = await file.stat();
+async function lengthOfWholeLines(file: FileHandle, size: number): Promise<number> {
   const buffer = Buffer.alloc(CHUNK);
   for (let end = size; end > 0; end -= CHUNK) {
     const start = Math.max(0, end - CHUNK);
     const { bytesRead } = await file.read(buffer, 0, end - start, start);
     const newline = buffer.subarray(0, bytesRead).lastIndexOf(10);
-    if (newline === -1) continue;
-    if (start + newline + 1 < size) await file.truncate(start + newline + 1);
-    return;
+    if (newline !== -1) return start + newline + 1;
   }
-  if (size > 0) await file.truncate(0);
+  return 0;
 }

@@ -26,7 +26,8 @@ export function memorySink(options: MemorySinkOptions = {}): MemorySink {
         write: async (written) => {
           if (events.length + written.length > maxEvents)
             throw new MillraceError(`the memory sink is full: it keeps at most ${maxEvents} events`);
-          events.push(...written);
+          // A copy: values stay, but the events belong to the pipeline.
+          for (const event of written) events.push({ ...event });
         },
         [Symbol.asyncDispose]: () => Promise.resolve(),
       }),

@@ -19,13 +19,13 @@ export class Outage {
 
   /**
    * Tries until it works, with back-off, as long as what is thrown is an InfrastructureError; anything else is thrown on.
-   * Rejects with the signal's reason when it aborts.
+   * Rejects with the signal's reason when it aborts, also while an attempt hangs: that one is left to itself.
    */
   async waitOut<R>(signal: AbortSignal, attempt: () => Promise<R>): Promise<R> {
     for (let wait = SHORTEST_WAIT; ; wait = Math.min(wait * 2, LONGEST_WAIT)) {
       signal.throwIfAborted();
       try {
-        const result = await attempt();
+        const result = await abortable(attempt(), signal);
         this.#over();
         return result;
       } catch (error) {
@@ -50,4 +50,14 @@ export class Outage {
     this.#context.waiting(undefined);
     this.#context.logger.info({ sink: this.#system }, "the sink is back");
   }
+}
+
+/** The promise's outcome, or the signal's reason as soon as it aborts. */
+export function abortable<R>(promise: Promise<R>, signal: AbortSignal): Promise<R> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

@@ -2,10 +2,24 @@
 export class Queue {
   #last: Promise<unknown> = Promise.resolve();
 
-  run<R>(work: () => Promise<R>): Promise<R> {
-    const result = this.#last.then(work, work);
-    this.#last = result.catch(() => undefined);
-    return result;
+  /**
+   * Calls `work` when everything given before is done. When `signal` aborts before that, it rejects with the signal's reason
+   * at once and never calls it: who gives up must not wait for those before.
+   */
+  run<R>(signal: AbortSignal, work: () => Promise<R>): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      const giveUp = (): void => reject(signal.reason as Error);
+      if (signal.aborted) {
+        giveUp();
+        return;
+      }
+      signal.addEventListener("abort", giveUp, { once: true });
+      this.#last = this.#last.then(async () => {
+        signal.removeEventListener("abort", giveUp);
+        if (signal.aborted) return;
+        await work().then(resolve, reject);
+      });
+    });
   }
 
   /** Settles when all that was given is done. */

@@ -44,8 +44,9 @@ type Settings = z.output<typeof redisSinkConfig>;
 const STEP = "sink redis";
 
 /**
- * Writes events to a stream, list, channel or hash of Redis, each batch in one pipeline. What Redis can't take for what it
- * is (a key of another type, no key for a hash) is a data error; a full memory or an outage is waited out.
+ * Writes events to a stream, list, channel or hash of Redis, each batch in one transaction. What Redis can't take for what
+ * it is (a key of another type, no key for a hash) is a data error; a full memory or an outage is waited out. After an outage
+ * the batch that was under way may stand there twice.
  * @throws {z.ZodError} when the settings are wrong
  */
 export function redisSink(settings: RedisSinkSettings): SinkSpec {
@@ -65,8 +66,15 @@ export function redisSink(settings: RedisSinkSettings): SinkSpec {
 type Encoded = Uint8Array | string | null;
 type Add = (pipeline: ChainableCommander, event: Event, value: Encoded) => void;
 
+interface Entry {
+  readonly event: Event;
+  readonly value: Encoded;
+}
+
 interface Commands {
   readonly encode: (value: unknown) => Encoded;
+  /** @throws TypeError when there is no command for the event */
+  readonly check: (event: Event) => void;
   readonly add: Add;
   /** A command after those of the events, such as one that trims. */
   readonly finish: (pipeline: ChainableCommander) => void;
@@ -76,13 +84,13 @@ function commandsFor(config: Settings): Commands {
   const { stream, list, channel, hash, maxLength } = config;
   const encode = encoderFor(config.format);
   const nothing = () => undefined;
-  if (stream !== undefined) return { encode, add: addToStream(stream, maxLength), finish: nothing };
-  if (channel !== undefined)
-    return { encode, add: (pipeline, _event, value) => void pipeline.publish(channel, bytesOf(value)), finish: nothing };
-  if (hash !== undefined) return { encode, add: setInHash(hash), finish: nothing };
+  const plain = { encode, check: nothing, finish: nothing };
+  if (stream !== undefined) return { ...plain, add: addToStream(stream, maxLength) };
+  if (channel !== undefined) return { ...plain, add: (pipeline, _event, value) => void pipeline.publish(channel, bytesOf(value)) };
+  if (hash !== undefined) return { ...plain, check: hasKey, add: setInHash(hash) };
   const name = list ?? "";
   const trim = maxLength === undefined ? nothing : (pipeline: ChainableCommander) => void pipeline.ltrim(name, -maxLength, -1);
-  return { encode, add: (pipeline, _event, value) => void pipeline.rpush(name, bytesOf(value)), finish: trim };
+  return { ...plain, add: (pipeline, _event, value) => void pipeline.rpush(name, bytesOf(value)), finish: trim };
 }
 
 function addToStream(stream: string, maxLength: number | undefined): Add {
@@ -95,11 +103,14 @@ function addToStream(stream: string, maxLength: number | undefined): Add {
   };
 }
 
+function hasKey(event: Event): void {
+  if (event.key === undefined) throw new TypeError("a hash needs the event's key; set one with keyBy");
+}
+
 function setInHash(hash: string): Add {
-  return (pipeline, event, value) => {
-    if (event.key === undefined) throw new TypeError("a hash needs the event's key; set one with keyBy");
-    if (value === null) pipeline.hdel(hash, event.key);
-    else pipeline.hset(hash, event.key, bytesOf(value));
+  return (pipeline, { key = "" }, value) => {
+    if (value === null) pipeline.hdel(hash, key);
+    else pipeline.hset(hash, key, bytesOf(value));
   };
 }
 
@@ -123,7 +134,7 @@ class RedisSink implements Sink {
   }
 
   write(events: readonly Event[], signal: AbortSignal): Promise<void> {
-    return this.#queue.run(() => this.#writeAll(events, signal));
+    return this.#queue.run(signal, () => this.#writeAll(events, signal));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -132,40 +143,51 @@ class RedisSink implements Sink {
   }
 
   async #writeAll(events: readonly Event[], signal: AbortSignal): Promise<void> {
-    // Commands fail one by one: those that Redis has taken are not sent again.
-    let left = events;
-    await this.#outage.waitOut(signal, async () => {
-      await this.#lease.resource.ready();
-      const sent = left;
-      const { pipeline, refused } = this.#pipeline(sent);
-      const replies = (await pipeline.exec().catch((error: unknown) => Promise.reject(this.#lease.resource.failure(error)))) ?? [];
-      const failed = replies.findIndex(([error]) => error !== null);
-      if (failed !== -1) {
-        left = sent.slice(Math.min(failed, sent.length));
-        throw this.#classified(replies[failed]?.[0], left[0]);
-      }
-      if (refused !== undefined) throw refused;
-    });
+    const { entries, refused } = this.#encoded(events);
+    if (entries.length > 0) await this.#outage.waitOut(signal, () => this.#transact(entries));
+    if (refused !== undefined) throw refused;
   }
 
-  /** The commands of the events up to the first one that can't be written. */
-  #pipeline(events: readonly Event[]): { pipeline: ChainableCommander; refused: DataError | undefined } {
-    const pipeline = this.#lease.resource.client.pipeline();
+  /** The events up to the first one that can't be written. */
+  #encoded(events: readonly Event[]): { entries: readonly Entry[]; refused: DataError | undefined } {
+    const entries: Entry[] = [];
     for (const event of events) {
       try {
-        this.#commands.add(pipeline, event, this.#commands.encode(event.value));
+        const value = this.#commands.encode(event.value);
+        this.#commands.check(event);
+        entries.push({ event, value });
       } catch (error) {
-        return { pipeline, refused: new DataError(STEP, event, error) };
+        return { entries, refused: new DataError(STEP, event, error) };
       }
     }
-    this.#commands.finish(pipeline);
-    return { pipeline, refused: undefined };
+    return { entries, refused: undefined };
   }
 
-  #classified(error: unknown, event: Event | undefined): Error {
-    const message = messageOf(error);
-    if (message.startsWith("WRONGTYPE") || message.startsWith("ERR")) return new DataError(STEP, event, error);
-    if (/^[A-Z]+ /.test(message)) return new InfrastructureError(`Redis: ${message}`, { cause: error });
+  /** All or nothing: were some commands taken and others not, trying again would change the order. */
+  async #transact(entries: readonly Entry[]): Promise<void> {
+    const redis = this.#lease.resource;
+    await redis.ready();
+    const transaction = redis.client.multi();
+    for (const { event, value } of entries) this.#commands.add(transaction, event, value);
+    this.#commands.finish(transaction);
+    let replies: readonly (readonly [Error | null, unknown])[] | null;
+    try {
+      replies = await transaction.exec();
+    } catch (error) {
+      throw this.#failure(error);
+    }
+    if (replies === null) throw new InfrastructureError("Redis: the transaction was discarded");
+    const failed = replies.findIndex(([error]) => error !== null);
+    // Only what is in a command fails behind EXEC, such as a key of another type: the rest has been done.
+    if (failed !== -1) throw new DataError(STEP, entries[Math.min(failed, entries.length - 1)]?.event, replies[failed]?.[0]);
+  }
+
+  #failure(error: unknown): InfrastructureError {
+    // EXECABORT hides why; what was queued before it says it: a full memory, a replica that takes no writes.
+    const previous = error instanceof Error && "previousErrors" in error ? (error.previousErrors as readonly Error[]) : [];
+    const cause = previous.find(({ name }) => name === "ReplyError");
+    if (cause !== undefined) return new InfrastructureError(`Redis: ${messageOf(cause)}`, { cause: error });
+    if (messageOf(error) === "Command timed out") this.#lease.resource.reset();
     return this.#lease.resource.failure(error);
   }
 }

@@ -14,11 +14,23 @@ export interface Row {
   readonly values: readonly SqlValue[];
 }
 
-/** @param columns column → field, as a dotted path; undefined: the fields of the first value, by their own names */
-export function columnsOf(columns: Readonly<Record<string, string>> | undefined, first: unknown): readonly Column[] {
-  const fields =
-    columns ?? Object.fromEntries(Object.keys(typeof first === "object" && first !== null ? first : {}).map((name) => [name, name]));
-  return Object.entries(fields).map(([name, path]) => ({ name, path: columns === undefined ? [path] : path.split(".") }));
+/**
+ * @param configured column → field, as a dotted path; undefined: every field of every value, by its own name
+ * @param known the columns so far, which stay in their place
+ */
+export function columnsOf(
+  configured: Readonly<Record<string, string>> | undefined,
+  known: readonly Column[],
+  events: readonly Event[],
+): readonly Column[] {
+  if (configured !== undefined) return Object.entries(configured).map(([name, path]) => ({ name, path: path.split(".") }));
+  const names = new Set(known.map(({ name }) => name));
+  const before = names.size;
+  for (const { value } of events) {
+    if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Uint8Array) continue;
+    for (const name of Object.keys(value)) names.add(name);
+  }
+  return names.size === before ? known : [...names].map((name) => ({ name, path: [name] }));
 }
 
 /** @throws DataError when a value is no object or has something that no column can hold */
@@ -30,12 +42,16 @@ export function rowOf(event: Event, columns: readonly Column[], step: string): R
   }
 }
 
-/** One row for each key, the last one: a statement can't replace the same row twice. Keeps the order of the last ones. */
+/**
+ * One row for each key, the last one: a statement can't replace the same row twice. Keeps the order of the last ones. Rows
+ * with a null in their key are all kept: to a database they are never the same.
+ */
 export function lastOfEachKey(rows: readonly Row[], columns: readonly Column[], key: readonly string[]): readonly Row[] {
   const indices = key.map((name) => columns.findIndex((column) => column.name === name));
-  const last = new Map<string, Row>();
+  const last = new Map<unknown, Row>();
   for (const row of rows) {
-    const id = JSON.stringify(indices.map((index) => String(row.values[index])));
+    const parts = indices.map((index) => row.values[index]);
+    const id = parts.some((part) => part === null || part === undefined) ? row : JSON.stringify(parts.map(String));
     last.delete(id);
     last.set(id, row);
   }
@@ -44,7 +60,9 @@ export function lastOfEachKey(rows: readonly Row[], columns: readonly Column[], 
 
 function fieldOf(value: unknown, path: readonly string[]): unknown {
   let field = value;
-  if (typeof value !== "object" || value === null) throw new TypeError("a row must come from an object");
+  if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Uint8Array) {
+    throw new TypeError("a row must come from an object");
+  }
   for (const name of path)
     field = typeof field === "object" && field !== null && Object.hasOwn(field, name) ? (field as Record<string, unknown>)[name] : null;
   return field;

@@ -4,7 +4,7 @@ import { z } from "zod";
 
 import type { Event } from "../batch.ts";
 import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
-import { DataError } from "../errors.ts";
+import { DataError, InfrastructureError, NotReadyError } from "../errors.ts";
 import { maskUrl } from "../secrets.ts";
 import type { Database } from "../sql/database.ts";
 import { RowRefusedError } from "../sql/database.ts";
@@ -26,7 +26,7 @@ export const sqlSinkConfig = z
     columns: z
       .record(z.string().min(1), z.string().min(1))
       .optional()
-      .describe("column: field, as value.total; default the fields of the first value"),
+      .describe("column: field, as value.total; default the fields of the values, each in the column of its name"),
     mode: z.enum(["insert", "upsert"]).default("insert").describe("upsert: a row with the same key is replaced"),
     key: z.array(z.string().min(1)).min(1).optional().describe("for upsert: the columns of a unique key"),
     batch: z.int().min(1).max(10_000).default(500).describe("rows of one statement at most"),
@@ -46,7 +46,7 @@ const STEP = "sink sql";
 /**
  * Writes each event's value, an object, as a row of a table. Rows go in statements of many, each all or nothing, in order;
  * a row that the database refuses is a data error of its event, found by cutting the statement in two. A missing table is
- * waited for.
+ * waited for. After an outage, rows of `insert` may stand there twice; `upsert` replaces them.
  * @throws {z.ZodError} when the settings are wrong
  */
 export function sqlSink(settings: SqlSinkSettings): SinkSpec {
@@ -56,14 +56,30 @@ export function sqlSink(settings: SqlSinkSettings): SinkSpec {
     kind: "sql",
     description: { url: maskUrl(url), table, mode },
     open: async (context) => {
-      const lease = await context.shared.lease(`sql ${url}`, () => Promise.resolve(openDatabase(url, context)));
+      const lease = await context.shared.lease(`sql ${url}`, () => openDatabase(url, context));
+      try {
+        await checkTable(lease.resource, table);
+      } catch (error) {
+        await lease[Symbol.asyncDispose]();
+        throw error;
+      }
       return new SqlSink(lease, config, context);
     },
   };
 }
 
-function openDatabase(url: string, context: OpenContext): Database {
+// Async, so that whatever opening throws is a rejection.
+async function openDatabase(url: string, context: OpenContext): Promise<Database> {
   return url.startsWith("sqlite:") ? openSqlite(resolve(context.directory ?? ".", url.slice("sqlite:".length))) : openPostgres(url);
+}
+
+/** A missing table is told before anything is read; a database that is away is waited for when there is something to write. */
+async function checkTable(database: Database, table: string): Promise<void> {
+  try {
+    await database.check(table);
+  } catch (error) {
+    if (error instanceof NotReadyError || !(error instanceof InfrastructureError)) throw error;
+  }
 }
 
 class SqlSink implements Sink {
@@ -71,7 +87,8 @@ class SqlSink implements Sink {
   readonly #config: Settings;
   readonly #outage: Outage;
   readonly #queue = new Queue();
-  #columns: readonly Column[] | undefined;
+  /** Those of all values so far: what is written for a value never depends on the batch that it came in. */
+  #columns: readonly Column[] = [];
   #closed: Promise<void> | undefined;
 
   constructor(lease: Lease<Database>, config: Settings, context: OpenContext) {
@@ -81,7 +98,7 @@ class SqlSink implements Sink {
   }
 
   write(events: readonly Event[], signal: AbortSignal): Promise<void> {
-    return this.#queue.run(() => this.#writeAll(events, signal));
+    return this.#queue.run(signal, () => this.#writeAll(events, signal));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -91,7 +108,7 @@ class SqlSink implements Sink {
 
   async #writeAll(events: readonly Event[], signal: AbortSignal): Promise<void> {
     const { batch, columns: configured } = this.#config;
-    const columns = (this.#columns ??= columnsOf(configured, events[0]?.value));
+    const columns = (this.#columns = columnsOf(configured, this.#columns, events));
     const size = Math.max(1, Math.min(batch, Math.floor(this.#lease.resource.maxParameters / Math.max(1, columns.length))));
     let rows: Row[] = [];
     for (const event of events) {

@@ -5,6 +5,7 @@ import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
 import type { Clock } from "../clock.ts";
 import { sleep } from "../clock.ts";
 import type { SourceSpec } from "../contracts.ts";
+import { Breather } from "./breather.ts";
 import { singlePartition } from "./single-partition.ts";
 
 /** What a task can set on a generator source. */
@@ -48,6 +49,7 @@ const origin: Origin = { system: "generator", name: "generator", partition: unde
 
 async function* generate(config: Settings, clock: Clock, from: Position, stop: AbortSignal): AsyncGenerator<Batch> {
   const { count = Number.POSITIVE_INFINITY, rate } = config;
+  const breather = new Breather();
   const began = clock.now();
   const padding = config.padding === 0 ? "" : `,"padding":"${"x".repeat(config.padding)}"`;
   let position = from;
@@ -57,7 +59,10 @@ async function* generate(config: Settings, clock: Clock, from: Position, stop: A
     const events: Event[] = [];
     for (; position < end; position++) events.push(makeEvent(config, position, padding));
     yield { events, position, watermark: NO_WATERMARK };
-    if (rate === undefined || position < due || position >= count) continue;
+    if (rate === undefined || position < due || position >= count) {
+      await breather.breathe();
+      continue;
+    }
     if (!(await waited(untilNext(rate, position - from, clock.now() - began), stop, clock))) return;
   }
   if (!stop.aborted) yield { events: [], position, watermark: END_OF_INPUT };

@@ -1,6 +1,8 @@
 import type { Batch, Event, EventHeaders, Origin, Position } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
+import type { Clock } from "../clock.ts";
 import type { SourceSpec } from "../contracts.ts";
+import { Breather } from "./breather.ts";
 import { singlePartition } from "./single-partition.ts";
 
 /** An event of a memory source. */
@@ -13,10 +15,13 @@ export interface MemoryEvent<T> {
 }
 
 const MOST_EVENTS = 1024;
+/** How long an idle source waits at most before it yields an empty batch, in milliseconds. */
+const IDLE = 1000;
 
 /**
  * A finite source of events that a program has at hand or makes as they are asked for: for tests and embedding. The input
- * is gone through once for each run.
+ * is gone through once for each run, and told to `return` when it is not read to its end. Of an async input, what is there
+ * is handed on without waiting for more.
  */
 export function memorySource<T>(input: Iterable<MemoryEvent<T>> | AsyncIterable<MemoryEvent<T>>): SourceSpec<T> {
   return {
@@ -25,29 +30,89 @@ export function memorySource<T>(input: Iterable<MemoryEvent<T>> | AsyncIterable<
     finite: true,
     timestamps: true,
     partitioned: false,
-    open: (context) =>
-      Promise.resolve(singlePartition("memory", context.task.instance, (from, stop) => read(input, from ?? 0, stop)) as never),
+    open: ({ task, clock }) =>
+      Promise.resolve(
+        singlePartition("memory", task.instance, (from = 0, stop) =>
+          Symbol.asyncIterator in input ? readAsync(input, from, stop, clock) : readSync(input, from, stop),
+        ) as never,
+      ),
   };
 }
 
 const origin: Origin = { system: "memory", name: "memory", partition: undefined };
 
-async function* read<T>(
-  input: Iterable<MemoryEvent<T>> | AsyncIterable<MemoryEvent<T>>,
-  from: Position,
-  stop: AbortSignal,
-): AsyncGenerator<Batch> {
+async function* readSync(input: Iterable<MemoryEvent<unknown>>, from: Position, stop: AbortSignal): AsyncGenerator<Batch> {
+  const breather = new Breather();
   let events: Event[] = [];
   let offset = 0;
-  for await (const given of input) {
-    if (stop.aborted) return;
+  for (const given of input) {
     if (offset >= from) events.push(eventOf(given, offset));
     offset += 1;
     if (events.length < MOST_EVENTS) continue;
+    if (stop.aborted) return;
     yield { events, position: offset, watermark: NO_WATERMARK };
     events = [];
+    await breather.breathe();
   }
-  if (!stop.aborted) yield { events, position: offset, watermark: END_OF_INPUT };
+  if (!stop.aborted) yield { events, position: Math.max(offset, from), watermark: END_OF_INPUT };
+}
+
+async function* readAsync(
+  input: AsyncIterable<MemoryEvent<unknown>>,
+  from: Position,
+  stop: AbortSignal,
+  clock: Clock,
+): AsyncGenerator<Batch> {
+  const iterator = input[Symbol.asyncIterator]();
+  let finished = false;
+  let events: Event[] = [];
+  let offset = 0;
+  const take = (): Batch => {
+    const batch = { events, position: Math.max(offset, from), watermark: NO_WATERMARK };
+    events = [];
+    return batch;
+  };
+  try {
+    let next = iterator.next();
+    while (!stop.aborted) {
+      // With events in hand it waits for no more than what is there; without, for a while.
+      const result = await firstOf(next, events.length > 0 ? 0 : IDLE, stop, clock);
+      if (stop.aborted) return;
+      if (result === undefined) {
+        yield take();
+        continue;
+      }
+      finished = result.done === true;
+      if (finished) break;
+      if (offset >= from) events.push(eventOf(result.value as MemoryEvent<unknown>, offset));
+      offset += 1;
+      if (events.length >= MOST_EVENTS) yield take();
+      next = iterator.next();
+    }
+    if (!stop.aborted) yield { ...take(), watermark: END_OF_INPUT };
+  } finally {
+    // Not awaited: an input that hangs must not hold a stop up.
+    if (!finished) void iterator.return?.().then(undefined, () => undefined);
+  }
+}
+
+/** What comes first: the promise's result, or undefined for the time's end or the stop. */
+function firstOf<R>(promise: Promise<R>, ms: number, stop: AbortSignal, clock: Clock): Promise<R | undefined> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => resolve(undefined);
+    stop.addEventListener("abort", giveUp, { once: true });
+    const cancel = ms === 0 ? soon(giveUp) : clock.after(ms, giveUp);
+    promise.then(resolve, reject).finally(() => {
+      cancel();
+      stop.removeEventListener("abort", giveUp);
+    });
+  });
+}
+
+/** After whatever is settled already has had its turn. */
+function soon(callback: () => void): () => void {
+  const immediate = setImmediate(callback);
+  return () => clearImmediate(immediate);
 }
 
 function eventOf(given: MemoryEvent<unknown>, offset: Position): Event {

@@ -1,6 +1,11 @@
 /** A database that rows are written to. Two kinds: PostgreSQL and SQLite. */
 export interface Database extends AsyncDisposable {
   /**
+   * Looks whether the table is there and can be seen.
+   * @throws {NotReadyError} when it is not; {InfrastructureError} when the database is away or busy
+   */
+  check(table: string): Promise<void>;
+  /**
    * Writes rows with one statement, all or none.
    * @throws {InfrastructureError} when the database is away or busy; {NotReadyError} when the table is missing;
    *   {RowRefusedError} when it does not take one of the rows
@@ -34,6 +39,11 @@ export function insertText(statement: Statement, placeholder: (index: number) =>
   let index = 0;
   const values = rows.map((row) => `(${row.map(() => placeholder(++index)).join(",")})`).join(",");
   return `INSERT INTO ${quotedTable(table)} (${columns.map(quoted).join(",")}) VALUES ${values}${onConflict(columns, key)}`;
+}
+
+/** A statement that reads nothing, and fails when the table is missing. */
+export function checkText(table: string): string {
+  return `SELECT 1 FROM ${quotedTable(table)} LIMIT 0`;
 }
 
 function onConflict(columns: readonly string[], key: readonly string[] | undefined): string {

@@ -2,8 +2,8 @@ import { DatabaseError, Pool } from "pg";
 
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
 import { redact, urlPasswords } from "../secrets.ts";
-import type { Database, Statement } from "./database.ts";
-import { insertText, RowRefusedError } from "./database.ts";
+import type { Database } from "./database.ts";
+import { checkText, insertText, RowRefusedError } from "./database.ts";
 
 /** Connections of one process to one database, shared by all sinks. */
 const MOST_CONNECTIONS = 4;
@@ -29,6 +29,14 @@ export function openPostgres(url: string): Database {
   return {
     // The protocol counts parameters in 16 bits.
     maxParameters: 65_535,
+    check: async (table) => {
+      try {
+        await pool.query(checkText(table));
+      } catch (error) {
+        // A table may be there to be written only.
+        if (!(error instanceof DatabaseError) || error.code !== "42501") throw classified(error, table, secrets);
+      }
+    },
     write: async (statement) => {
       try {
         await pool.query(
@@ -36,7 +44,7 @@ export function openPostgres(url: string): Database {
           statement.rows.flat(),
         );
       } catch (error) {
-        throw classified(error, statement, secrets);
+        throw classified(error, statement.table, secrets);
       }
     },
     [Symbol.asyncDispose]: () => {
@@ -47,16 +55,16 @@ export function openPostgres(url: string): Database {
 }
 
 /** By the class of the SQLSTATE (PostgreSQL documentation, appendix A). */
-function classified(error: unknown, statement: Statement, secrets: readonly string[]): Error {
+function classified(error: unknown, table: string, secrets: readonly string[]): Error {
   const message = redact(messageOf(error), secrets);
   if (!(error instanceof DatabaseError)) return new InfrastructureError(`PostgreSQL: ${message}`, { cause: error });
   const code = error.code ?? "";
-  if (code === "42P01" || code === "3F000")
-    return new NotReadyError(`the table ${statement.table} does not exist; create it`, { cause: error });
+  if (code === "42P01" || code === "3F000") return new NotReadyError(`the table ${table} does not exist; create it`, { cause: error });
   if (code === "42703" || code === "42P10" || code === "42501") {
-    return new NotReadyError(`the table ${statement.table} does not fit: ${message}`, { cause: error });
+    return new NotReadyError(`the table ${table} does not fit: ${message}`, { cause: error });
   }
-  // 22: the data can't be what the column is; 23: a constraint; 42804: the type does not fit.
-  if (code.startsWith("22") || code.startsWith("23") || code === "42804") return new RowRefusedError(message, { cause: error });
+  // 21: a key twice in one statement, equal to the database only; 22: the data can't be what the column is; 23: a constraint;
+  // 42804: the type does not fit; 54000: too large for an index, among others.
+  if (/^(21|22|23|54)/.test(code) || code === "42804") return new RowRefusedError(message, { cause: error });
   return new InfrastructureError(`PostgreSQL: ${message}`, { cause: error });
 }

@@ -1,11 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
 
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
-import type { Database, SqlValue, Statement } from "./database.ts";
-import { insertText, RowRefusedError } from "./database.ts";
+import type { Database, SqlValue } from "./database.ts";
+import { checkText, insertText, RowRefusedError } from "./database.ts";
 
-/** How long a write waits for another process that holds the file, in milliseconds. */
-const BUSY_TIMEOUT = 5000;
+/** How long a write waits for another process that holds the file, in milliseconds: the whole worker waits with it. */
+const BUSY_TIMEOUT = 200;
 
 /** The primary result codes of SQLite that are the row's fault: constraint, mismatch, too big (sqlite.org/rescode.html). */
 const REFUSALS = new Set([18, 19, 20]);
@@ -24,12 +24,18 @@ export function openSqlite(path: string): Database {
   }
   return {
     maxParameters: 32_766,
-    write: (statement) => {
+    check: async (table) => {
+      try {
+        database.prepare(checkText(table)).all();
+      } catch (error) {
+        throw classified(error, table);
+      }
+    },
+    write: async (statement) => {
       try {
         database.prepare(insertText(statement, () => "?")).run(...statement.rows.flat().map(bindable));
-        return Promise.resolve();
       } catch (error) {
-        return Promise.reject(classified(error, statement));
+        throw classified(error, statement.table);
       }
     },
     [Symbol.asyncDispose]: () => {
@@ -43,12 +49,16 @@ function bindable(value: SqlValue): string | number | bigint | null | Uint8Array
   return typeof value === "boolean" ? Number(value) : value;
 }
 
-function classified(error: unknown, statement: Statement): Error {
+function classified(error: unknown, table: string): Error {
   const message = messageOf(error);
-  const code = (error as { errcode?: number }).errcode ?? 0;
-  if (/no such table/.test(message)) return new NotReadyError(`the table ${statement.table} does not exist; create it`, { cause: error });
+  const { code: kind, errcode: code = 0 } = error as { code?: string; errcode?: number };
+  // Not SQLite but Node refuses to bind a value: a number too large, a kind that it does not know.
+  if (kind === "ERR_INVALID_ARG_VALUE" || kind === "ERR_INVALID_ARG_TYPE" || kind === "ERR_OUT_OF_RANGE") {
+    return new RowRefusedError(message, { cause: error });
+  }
+  if (/no such table/.test(message)) return new NotReadyError(`the table ${table} does not exist; create it`, { cause: error });
   if (/no column named|no such column|ON CONFLICT clause does not match/.test(message)) {
-    return new NotReadyError(`the table ${statement.table} does not fit: ${message}`, { cause: error });
+    return new NotReadyError(`the table ${table} does not fit: ${message}`, { cause: error });
   }
   // The lower byte of an extended result code is the primary one.
   if (REFUSALS.has(code & 0xff)) return new RowRefusedError(message, { cause: error });

@@ -6,6 +6,7 @@ import { NotReadyError } from "../../src/errors.ts";
 import { createProducer } from "../../src/kafka/create-producer.ts";
 import type { KafkaProducer } from "../../src/kafka/producer.ts";
 import { outgoingRecord } from "../../src/kafka/record-batch-writer.ts";
+import { consumerSettings, Reader } from "../support/kafka-reader.ts";
 import { deleteTopic, KAFKA_CLIENTS, kafkaConnection, makeTopic, readAll, silent } from "../support/kafka-topics.ts";
 import { type KafkaService, startKafka } from "../support/services/index.ts";
 import { until } from "../support/until.ts";
@@ -133,7 +134,7 @@ for (const client of KAFKA_CLIENTS) {
       );
     });
 
-    it("writes over TLS, and over SASL with each mechanism, with and without TLS", async (t) => {
+    it("writes over TLS, and over SASL with each mechanism, with and without TLS, and the consumer reads so", async (t) => {
       const topic = await makeTopic(service.address, 1);
       const ca = service.tls?.certificates.ca;
       const plain = service.sasl?.address ?? "";
@@ -147,9 +148,13 @@ for (const client of KAFKA_CLIENTS) {
         { ...kafkaConnection(secure, client), ssl: { ca }, sasl: sasl("scram-sha-256") },
       ];
       for (const [index, connection] of connections.entries()) {
+        const reader = new Reader(connection, consumerSettings(topic));
+        t.after(() => reader[Symbol.asyncDispose]());
         const producer = await openProducer(t, connection);
         const writer = await producer.topic(topic, { create: undefined, signal: never, waiting: (reason) => assert.fail(reason) });
         await writer.send([outgoingRecord("k", String(index), 1, undefined)], never);
+        await until("what was written is read", () => reader.count === index + 1);
+        await reader[Symbol.asyncDispose]();
       }
       const read = await readAll(service.address, topic);
       assert.deepEqual(

@@ -1,4 +1,4 @@
-/** How `millrace` ends; the README lists them. 78 is EX_CONFIG of sysexits.h, 124 what timeout(1) says. */
+/** How commands end; the README lists all codes, and `run` has more of its own. 78 is EX_CONFIG of sysexits.h. */
 export const EXIT = {
   /** Done, or drained. */
   done: 0,
@@ -8,8 +8,4 @@ export const EXIT = {
   usage: 2,
   /** Settings, products or tasks are wrong. */
   config: 78,
-  /** The drain took longer than `shutdown.timeout`. */
-  drainTimeout: 124,
-  /** Ended by a second SIGINT. */
-  interrupted: 130,
 } as const;

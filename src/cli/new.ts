@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
+import { findPackageJSON } from "node:module";
 import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { InfrastructureError, messageOf, UsageError } from "../errors.ts";
 import { PRODUCT_NAME } from "../tasks/task.ts";
@@ -24,6 +25,7 @@ export async function newProduct(name: string, flags: SettingsFlags, surrounding
   await makeFolder(folder);
   const shown = relative(surroundings.cwd, folder) || ".";
   for (const { file, text } of productFiles(name)) await writeFile(join(folder, file), text, { flag: "wx" });
+  if (!isModule(folder)) await writeFile(join(folder, "package.json"), `${JSON.stringify({ private: true, type: "module" })}\n`);
   surroundings.out(
     [
       `Made ${shown}: the pipeline in index.ts, its test in index.test.ts, a task in task.example.yaml with input.example.ndjson.`,
@@ -38,6 +40,12 @@ export async function newProduct(name: string, flags: SettingsFlags, surrounding
     ].join("\n"),
   );
   return EXIT.done;
+}
+
+/** Whether the nearest package.json makes modules of the files, as their test needs it under plain Node; `npm init` says "commonjs". */
+function isModule(folder: string): boolean {
+  const nearest = findPackageJSON(pathToFileURL(join(folder, "index.ts")));
+  return nearest !== undefined && (JSON.parse(readFileSync(nearest, "utf8")) as { type?: unknown }).type === "module";
 }
 
 async function makeFolder(folder: string): Promise<void> {

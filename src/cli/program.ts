@@ -107,8 +107,9 @@ function addLooking(program: Command, does: Does): void {
   withSettings(program.command("config"))
     .description("show the settings in effect and where each comes from; never a secret")
     .option("--json", "as JSON")
-    .addHelpText("after", examples("millrace config", "MILLRACE_WORKERS=4 millrace config --json"))
-    .action(does<[SettingsFlags & { readonly json?: true }]>(async () => (await import("./config.ts")).config));
+    .option("--explain", "tell what each setting is for, with its variable, limits and default")
+    .addHelpText("after", examples("millrace config", "millrace config --explain", "MILLRACE_WORKERS=4 millrace config --json"))
+    .action(does<[ConfigFlags]>(async () => (await import("./config.ts")).config));
 }
 
 function addNew(program: Command, does: Does): void {
@@ -131,6 +132,12 @@ export interface DebugFlags extends SettingsFlags {
   readonly output?: string;
   readonly limit?: number;
   readonly task?: string;
+}
+
+/** The flags of `config`. */
+export interface ConfigFlags extends SettingsFlags {
+  readonly json?: true;
+  readonly explain?: true;
 }
 
 /** The flags of `graph`. */

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 
 import { messageOf, type Fault } from "../errors.ts";
 import { didYouMean } from "../near-miss.ts";
-import { environmentName, leaves, shorthands } from "./schema.ts";
+import { environmentName, leaves, mayHoldSecret, shorthands } from "./schema.ts";
 
 /** The variable that names the settings file, where `--config` does not. */
 export const CONFIG_VARIABLE = "MILLRACE_CONFIG";
@@ -62,8 +62,7 @@ function knownVariables(): ReadonlyMap<string, Variable> {
   const known = new Map<string, Variable>([[CONFIG_VARIABLE, { path: undefined, file: false }]]);
   for (const [path, leaf] of leaves) {
     known.set(environmentName(path), { path, file: false });
-    const mayBeSecret = leaf.sensitive === true || leaf.format === "url" || leaf.format === "urls";
-    if (mayBeSecret) known.set(`${environmentName(path)}_FILE`, { path, file: true });
+    if (mayHoldSecret(leaf)) known.set(`${environmentName(path)}_FILE`, { path, file: true });
   }
   for (const [short, path] of shorthands) known.set(environmentName(short), { path, file: false });
   return known;

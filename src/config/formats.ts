@@ -91,7 +91,7 @@ export function parseSize(size: unknown): number | undefined {
 }
 
 /** A value in a message: as JSON, shortened, without secrets. */
-export function shownValue(value: unknown, leaf: Pick<Leaf, "sensitive">): string {
+function shownValue(value: unknown, leaf: Pick<Leaf, "sensitive">): string {
   if (leaf.sensitive === true) return SECRET;
   const text = maskUrl(JSON.stringify(value) ?? String(value));
   return text.length > 100 ? `${text.slice(0, 97)}...` : text;

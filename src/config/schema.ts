@@ -140,6 +140,11 @@ export const shorthands: ReadonlyMap<string, string> = new Map([["kafka.ssl", "k
 /** Every setting by its path, in the schema's order. */
 export const leaves: ReadonlyMap<string, Leaf> = new Map(leavesOf(schema, ""));
 
+/** Whether a setting's value may be or hold a password, so that it can also be given as a file. */
+export function mayHoldSecret(leaf: Leaf): boolean {
+  return leaf.sensitive === true || leaf.format === "url" || leaf.format === "urls";
+}
+
 export function isLeaf(node: Leaf | Section): node is Leaf {
   return typeof (node as Leaf).doc === "string";
 }

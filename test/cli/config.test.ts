@@ -30,6 +30,16 @@ test("millrace config --json is the same as data", async (t) => {
   );
 });
 
+test("millrace config --explain tells what each setting is for", async (t) => {
+  const { code, stdout } = await millrace(["config", "--explain"], { cwd: tempFolder(t) });
+  assert.equal(code, 0);
+  assert.match(
+    stdout,
+    /\nadmin\.port \(MILLRACE_ADMIN_PORT\)\n {2}The admin server's port; 0 for any free one\.\n {2}at least 0; at most 65535; default 7420\n/,
+  );
+  assert.match(stdout, /\nkafka\.sasl\.password \(MILLRACE_KAFKA_SASL_PASSWORD, or MILLRACE_KAFKA_SASL_PASSWORD_FILE\)\n/);
+});
+
 for (const command of ["config", "run", "list", "validate"]) {
   test(`millrace ${command} names all that is wrong with the settings and exits 78`, async (t) => {
     const cwd = tempFolder(t);

@@ -1,6 +1,6 @@
 /**
  * Lets products import `millrace` and `millrace/testing` from the Millrace that runs, wherever their folder is, and be
- * TypeScript without a package.json that says `"type": "module"`. For its effect: import it before any product.
+ * TypeScript modules whatever `type` their package.json says: `npm init` writes "commonjs". For its effect: import it before any product.
  */
 import { registerHooks } from "node:module";
 
@@ -15,12 +15,11 @@ registerHooks({
     const url = Object.hasOwn(doors, specifier) ? doors[specifier] : undefined;
     if (url !== undefined) return { url, shortCircuit: true };
     const resolved = nextResolve(specifier, context);
-    // Without a `type` in the nearest package.json Node would try CommonJS first and print a warning.
-    const undecided = resolved.format === undefined || resolved.format === null;
-    return undecided && isTypeScript(resolved.url) ? { ...resolved, format: "module-typescript" } : resolved;
+    return isTypeScript(resolved.url) ? { ...resolved, format: "module-typescript" } : resolved;
   },
 });
 
+/** A CommonJS file in TypeScript has the ending `.cts`. */
 function isTypeScript(url: string): boolean {
   return url.startsWith("file:") && /\.ts(?:[?#]|$)/.test(url);
 }

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
-import { findPackageJSON } from "node:module";
-import { join, relative } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { InfrastructureError, messageOf, UsageError } from "../errors.ts";
 import { PRODUCT_NAME } from "../tasks/task.ts";
@@ -44,8 +43,9 @@ export async function newProduct(name: string, flags: SettingsFlags, surrounding
 
 /** Whether the nearest package.json makes modules of the files, as their test needs it under plain Node; `npm init` says "commonjs". */
 function isModule(folder: string): boolean {
-  const nearest = findPackageJSON(pathToFileURL(join(folder, "index.ts")));
-  return nearest !== undefined && (JSON.parse(readFileSync(nearest, "utf8")) as { type?: unknown }).type === "module";
+  const file = join(folder, "package.json");
+  if (existsSync(file)) return (JSON.parse(readFileSync(file, "utf8")) as { type?: unknown }).type === "module";
+  return dirname(folder) !== folder && isModule(dirname(folder));
 }
 
 async function makeFolder(folder: string): Promise<void> {

@@ -34,8 +34,8 @@ function faultsOf(set: TaskSet): readonly Fault[] {
     ...set.awayStores.map(({ store, reason }) => ({ where: store, what: `the tasks can't be read: ${reason}` })),
     ...set.invalid.map(({ id, where, reason }) => ({ where, what: id === where ? reason : `task "${id}": ${reason}` })),
   ];
-  if (set.valid.size > 0 || set.invalid.length > 0) return faults;
-  return [...faults, { where: "tasks", what: "there is no task; put one into a task store, such as config/tasks/my-task.yaml" }];
+  if (set.valid.size > 0 || faults.length > 0) return faults;
+  return [{ where: "tasks", what: "there is no task; put one into a task store, such as config/tasks/my-task.yaml" }];
 }
 
 function warningsOf(set: TaskSet): readonly Fault[] {

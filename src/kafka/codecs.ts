@@ -34,9 +34,8 @@ export class DecompressionError extends MillraceError {
   }
 }
 
-// Taken before they are replaced.
-const snappy = { ...compressionsAlgorithms.snappy };
-const lz4 = { ...compressionsAlgorithms.lz4 };
+// The client's own, in WebAssembly.
+const { snappy, lz4 } = compressionsAlgorithms;
 
 const gzipAsync = promisify(gzip);
 const zstdCompressAsync = promisify(zstdCompress);
@@ -86,19 +85,6 @@ export function decompress(codec: Codec, data: Buffer, limit: number = MAX_INFLA
     throw new DecompressionError(codec, `can't be inflated: ${why}`, { cause: error });
   }
 }
-
-/**
- * Makes all clients of @platformatic/kafka in this process inflate under the limit. Their own decoders have none, and
- * there is one table of them for all; calling it again only changes the limit.
- */
-export function capPlatformaticCodecs(limit: number = MAX_INFLATED): void {
-  for (const codec of CODECS) {
-    const algorithm: Mutable<(typeof compressionsAlgorithms)[Codec]> = compressionsAlgorithms[codec];
-    algorithm.decompressSync = (data) => decompress(codec, data as Buffer, limit);
-  }
-}
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function refuseAbove(limit: number, codec: Codec, length: number): void {
   if (length > limit) throw tooLarge(codec, limit);

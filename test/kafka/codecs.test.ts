@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { compressionsAlgorithms } from "@platformatic/kafka";
 import kafkajs from "kafkajs";
 
-import { capPlatformaticCodecs, CODECS, compress, decompress, DecompressionError } from "../../src/kafka/codecs.ts";
+import { CODECS, compress, decompress, DecompressionError } from "../../src/kafka/codecs.ts";
 import { lz4Length, snappyLength } from "../../src/kafka/inflated-length.ts";
 import { capKafkajsCodecs, KAFKAJS_COMPRESSION } from "../../src/kafka/kafkajs-client.ts";
 
@@ -75,18 +74,15 @@ test("damaged data is an error that says so, and the decoders go on working", as
   }
 });
 
-test("both clients inflate under the limit", async (t) => {
-  t.after(() => (capPlatformaticCodecs(), capKafkajsCodecs()));
-  capPlatformaticCodecs(LIMIT);
+test("kafkajs inflates under the limit", async (t) => {
+  t.after(() => capKafkajsCodecs());
   capKafkajsCodecs(LIMIT);
   for (const codec of CODECS) {
     const bomb = await compress(codec, Buffer.alloc(LIMIT + 1));
     const codecOfKafkajs = kafkajs.CompressionCodecs[KAFKAJS_COMPRESSION[codec]]() as KafkajsCodec;
-    assert.throws(() => compressionsAlgorithms[codec].decompressSync(bomb), refusal(LIMIT), codec);
     await assert.rejects(codecOfKafkajs.decompress(bomb), refusal(LIMIT), codec);
     const fine = await codecOfKafkajs.compress({ buffer: text });
     assert.deepEqual(await codecOfKafkajs.decompress(fine), text);
-    assert.deepEqual(compressionsAlgorithms[codec].decompressSync(fine), text);
   }
 });
 

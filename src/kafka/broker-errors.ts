@@ -24,7 +24,11 @@ export function brokerTrouble(thrown: unknown, connection: KafkaConnection): str
     if (typeof code === "string") codes.set(code, error);
   }
   const unresolved = codes.get("ENOTFOUND") ?? codes.get("EAI_AGAIN");
-  if (unresolved !== undefined) return `${at}: the host name ${unresolved.hostname ?? ""} does not resolve; check kafka.brokers`;
+  if (unresolved !== undefined) {
+    // kafkajs keeps the name in the message only.
+    const host = unresolved.hostname ?? /(?:ENOTFOUND|EAI_AGAIN) (\S+)/.exec(unresolved.message)?.[1] ?? "of a broker";
+    return `${at}: the host name ${host} does not resolve; check kafka.brokers`;
+  }
   if (codes.has("ECONNREFUSED")) return `${at}: connection refused`;
   const authentication = [...nested(thrown)].find((error) => /authenticat/i.test(error.message));
   if (authentication !== undefined) return `${at}: ${authentication.message.replace(/\.$/, "")}; check kafka.sasl`;

@@ -4,6 +4,7 @@
 import type { Clock } from "../clock.ts";
 import type { KafkaConnection, StartAt } from "../connections.ts";
 import type { Logger, Partition } from "../contracts.ts";
+import type { ClientSettings } from "./client-options.ts";
 import type { KafkaDriver } from "./driver.ts";
 import type { NewTopic } from "./producer.ts";
 import type { KeyEncoding } from "./record-text.ts";
@@ -65,22 +66,24 @@ export interface KafkaConsumer extends AsyncDisposable {
   lag(): number | undefined;
 }
 
+const SHORTEST_REQUEST_TIMEOUT = 10_000;
+
 /** A consumer of the connection's client. It connects when its partitions are asked for. */
 export async function createConsumer(settings: ConsumerSettings, context: ConsumerContext): Promise<KafkaConsumer> {
+  // A coordinator that does not answer within the session need not be waited for any longer.
+  const requestTimeout = Math.max(settings.sessionTimeout, SHORTEST_REQUEST_TIMEOUT);
+  const driver = await createDriver(context.connection, { clientId: context.clientId, requestTimeout }, context.logger);
   const { GroupConsumer } = await import("./group-consumer.ts");
-  return new GroupConsumer(settings, context, await createDriver(settings, context));
+  return new GroupConsumer(settings, context, driver);
 }
 
-async function createDriver({ sessionTimeout }: ConsumerSettings, { connection, clientId, logger }: ConsumerContext): Promise<KafkaDriver> {
-  // A coordinator that does not answer within the session need not be waited for any longer.
-  const client = { clientId, requestTimeout: Math.max(sessionTimeout, SHORTEST_REQUEST_TIMEOUT) };
+/** A driver of the connection's client. */
+export async function createDriver(connection: KafkaConnection, settings: ClientSettings, logger: Logger): Promise<KafkaDriver> {
   // Only the client in use is loaded.
   if (connection.client === "kafkajs") {
     const { KafkajsDriver } = await import("./kafkajs-driver.ts");
-    return new KafkajsDriver(connection, client, logger);
+    return new KafkajsDriver(connection, settings, logger);
   }
   const { PlatformaticDriver } = await import("./platformatic-driver.ts");
-  return new PlatformaticDriver(connection, client);
+  return new PlatformaticDriver(connection, settings);
 }
-
-const SHORTEST_REQUEST_TIMEOUT = 10_000;

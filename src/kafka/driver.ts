@@ -116,8 +116,11 @@ export interface MemberOf {
 }
 
 export interface JoinChannel extends AsyncDisposable {
-  /** Joins under the name that the broker gave before; empty: it gives one. Settles when all members have joined. */
-  join(member: string, assignor: string): Promise<Joined>;
+  /**
+   * Joins under the name that the broker gave before; empty: it gives one. Settles when all members have joined.
+   * @param named told the name as soon as the client knows it, so that a join can be broken off by leaving
+   */
+  join(member: string, assignor: string, named: (member: string) => void): Promise<Joined>;
   /** @param shares from the leader: everybody's; from others nothing. @returns this member's */
   sync(joined: Joined, assignor: string, shares: ReadonlyMap<string, readonly TopicPartitions[]>): Promise<readonly TopicPartitions[]>;
 }

@@ -22,10 +22,14 @@ const TOPICS_INTERVAL = 60_000;
 const BELIEVE_MISSING = 5000;
 /** How long leaving the group may take when the consumer is closed. */
 const LEAVING = 3000;
+/** How long closing connections may take. */
+const CLOSING = 1000;
 /** The part that fails when the group's coordinator can't be worked with. */
 const GROUP = "group";
 
 const EXPELLED = "the group expelled this member: the broker did not hear of it for the session timeout, or waited for it in vain";
+/** The part that fails when positions can't be written. */
+const COMMITS = "commits";
 /** The part that fails when positions can't be looked up. */
 const POSITIONS = "positions";
 
@@ -47,6 +51,8 @@ export class GroupConsumer implements KafkaConsumer {
   #running: Promise<void> | undefined;
   #assignment: Assignment | undefined;
   #missingSince: number | undefined;
+  /** Topics that do not exist any more: there is nothing to commit to. */
+  #gone: ReadonlySet<string> = new Set();
 
   /** @param driver belongs to the consumer */
   constructor(settings: ConsumerSettings, context: ConsumerContext, driver: KafkaDriver) {
@@ -77,7 +83,8 @@ export class GroupConsumer implements KafkaConsumer {
     let pause = 0;
     while (!over.aborted) {
       try {
-        const topics = await this.#topics();
+        const topics = await unlessAborted(this.#topics(), over);
+        if (topics === undefined) break;
         const generation = await unlessAborted(this.#membership.join(), over);
         if (generation === undefined) break;
         this.#availability.up(GROUP);
@@ -248,12 +255,19 @@ export class GroupConsumer implements KafkaConsumer {
 
   async #write(generation: Generation, assignment: Assignment, partitions: readonly AssignedPartition[]): Promise<void> {
     const positions = new Map<AssignedPartition, Position>();
-    for (const partition of partitions) if (partition.uncommitted !== undefined) positions.set(partition, partition.uncommitted);
+    for (const partition of partitions) {
+      const { uncommitted } = partition;
+      if (uncommitted === undefined) continue;
+      if (this.#gone.has(partition.topic)) partition.wrote(uncommitted);
+      else positions.set(partition, uncommitted);
+    }
+    if (positions.size === 0) return;
     const request = [...positions].map(([{ topic, number }, position]) => ({ topic, partition: number, position }));
     const standing = await this.#membership.commit(generation, request).catch((error: unknown) => {
-      this.#availability.down(GROUP, brokerTrouble(error, this.#context.connection));
+      this.#availability.down(COMMITS, brokerTrouble(error, this.#context.connection));
       throw error;
     });
+    this.#availability.up(COMMITS);
     if (standing === "expelled") assignment.lose(EXPELLED);
     else if (standing === "rebalancing") throw new InfrastructureError("the group is being rebalanced");
     else for (const [partition, position] of positions) partition.wrote(position);
@@ -318,6 +332,7 @@ export class GroupConsumer implements KafkaConsumer {
       if (error instanceof NotReadyError) {
         this.#missingSince ??= now;
         if (now - this.#missingSince >= BELIEVE_MISSING) {
+          if (error instanceof MissingTopics) this.#gone = new Set(error.topics);
           this.#outbox.close(error);
           this.#failed.abort();
         }
@@ -339,8 +354,8 @@ export class GroupConsumer implements KafkaConsumer {
     this.#assignment?.lose("the consumer was closed");
     if (this.#running !== undefined) await this.#settles(this.#running, LEAVING);
     this.#closed.abort();
-    await this.#driver[Symbol.asyncDispose]();
-    await this.#running;
+    // A client that is just trying to connect does not let itself be stopped; it is not waited for.
+    await this.#settles(Promise.resolve(this.#driver[Symbol.asyncDispose]()), CLOSING);
   }
 }
 

@@ -34,8 +34,10 @@ export interface Membership {
   leave(): Promise<void>;
 }
 
+/** Broker errors after which a member has to join under a new name. */
+const UNKNOWN = new Set(["UNKNOWN_MEMBER_ID", "FENCED_INSTANCE_ID"]);
 /** Broker errors after which a generation may do nothing more. */
-const EXPELLED = new Set(["UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "FENCED_INSTANCE_ID"]);
+const EXPELLED = new Set([...UNKNOWN, "ILLEGAL_GENERATION"]);
 
 export class GroupMember implements Membership {
   readonly #driver: KafkaDriver;
@@ -51,9 +53,11 @@ export class GroupMember implements Membership {
   }
 
   async join(): Promise<Generation> {
-    return await this.#request(async () => {
+    return await this.#request(this.#member, async () => {
       await using channel = await this.#coordinator.joining();
-      const joined = await channel.join(this.#member, ASSIGNOR);
+      const joined = await channel.join(this.#member, ASSIGNOR, (member) => {
+        this.#member = member;
+      });
       this.#member = joined.member;
       const counts =
         joined.members.length === 0 ? new Map<string, number>() : await this.#counts(joined.members.flatMap(({ topics }) => topics));
@@ -68,15 +72,15 @@ export class GroupMember implements Membership {
   }
 
   async heartbeat(generation: Generation): Promise<Standing> {
-    return await this.#standing(() => this.#coordinator.heartbeat(generation));
+    return await this.#standing(generation.member, () => this.#coordinator.heartbeat(generation));
   }
 
   async commit(generation: Generation, positions: readonly PartitionPosition[]): Promise<Standing> {
-    return await this.#standing(() => this.#coordinator.commit(generation, positions));
+    return await this.#standing(generation.member, () => this.#coordinator.commit(generation, positions));
   }
 
   async committed(partitions: readonly TopicPartitions[]): Promise<readonly PartitionPosition[]> {
-    const positions = await this.#request(() => this.#coordinator.committed(partitions));
+    const positions = await this.#request(this.#member, () => this.#coordinator.committed(partitions));
     return positions.filter(({ position }) => position >= 0);
   }
 
@@ -87,9 +91,9 @@ export class GroupMember implements Membership {
     await this.#coordinator.leave(member);
   }
 
-  async #standing(request: () => Promise<void>): Promise<Standing> {
+  async #standing(member: string, request: () => Promise<void>): Promise<Standing> {
     try {
-      await this.#request(request);
+      await this.#request(member, request);
       return "member";
     } catch (error) {
       const name = brokerErrorName(error) ?? "";
@@ -99,13 +103,14 @@ export class GroupMember implements Membership {
     }
   }
 
-  async #request<R>(request: () => Promise<R>): Promise<R> {
+  async #request<R>(member: string, request: () => Promise<R>): Promise<R> {
     try {
       return await request();
     } catch (error) {
       const name = brokerErrorName(error) ?? "";
-      if (EXPELLED.has(name)) this.#member = "";
-      else if (name !== "REBALANCE_IN_PROGRESS") this.#coordinator.forget();
+      // A late answer to an earlier self says nothing about this one.
+      if (UNKNOWN.has(name) && member === this.#member) this.#member = "";
+      if (!EXPELLED.has(name) && name !== "REBALANCE_IN_PROGRESS") this.#coordinator.forget();
       throw error;
     }
   }

@@ -26,7 +26,7 @@ export class KafkajsDriver implements KafkaDriver {
   readonly #open: OpenCluster;
 
   constructor(connection: KafkaConnection, settings: ClientSettings, logger: Logger) {
-    this.#kafka = createKafkajs(connection, settings, logger);
+    this.#kafka = createKafkajs(connection, { ...settings, kafkajsRetries: 1 }, logger);
     this.#open = openCluster(this.#kafka);
   }
 

@@ -130,11 +130,12 @@ class PlatformaticJoin implements JoinChannel {
     this.#close = close;
   }
 
-  async join(member: string, assignor: string): Promise<Joined> {
+  async join(member: string, assignor: string, onNamed: (member: string) => void): Promise<Joined> {
     const joined = await this.#join(member, assignor).catch(async (error: unknown) => {
       // The broker's answer to a first join: the name to join with (KIP-394).
       const named = (error as { response?: { memberId?: string } }).response?.memberId;
       if (brokerErrorName(error) !== "MEMBER_ID_REQUIRED" || named === undefined) throw error;
+      onNamed(named);
       return await this.#join(named, assignor);
     });
     return {

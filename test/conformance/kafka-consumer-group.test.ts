@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 
 import { OwnershipLostError } from "../../src/errors.ts";
-import type { ConsumerSettings } from "../../src/kafka/consumer.ts";
+import { type ConsumerSettings, createDriver } from "../../src/kafka/consumer.ts";
+import { GroupMember } from "../../src/kafka/group-member.ts";
 import { consumerSettings, Reader, type ReaderOptions } from "../support/kafka-reader.ts";
 import { committedPositions, numbered, produce } from "../support/kafka-records.ts";
-import { KAFKA_CLIENTS, kafkaConnection, makeTopic } from "../support/kafka-topics.ts";
+import { KAFKA_CLIENTS, kafkaConnection, makeTopic, silent } from "../support/kafka-topics.ts";
 import { kafka } from "../support/services/index.ts";
 import { until } from "../support/until.ts";
 
@@ -165,6 +166,33 @@ for (const client of KAFKA_CLIENTS) {
       await produce(address, topic, 0, numbered(10, { first: 10 }));
       await until("it reads", () => first.count + second.count === 20);
       assert.deepEqual(all([first, second], `${topic}/0`), upTo(20));
+    });
+
+    it("refuses to commit for a generation that is over, and changes nothing by it", async (t) => {
+      const topic = await makeTopic(address, 2);
+      await produce(address, topic, 0, numbered(100));
+      const group = `test-${topic}`;
+      const member = async () => {
+        const driver = await createDriver(kafkaConnection(address, client), { clientId: "test" }, silent);
+        t.after(() => driver[Symbol.asyncDispose]());
+        await driver.topics([topic]);
+        return new GroupMember(driver, { group, topics: [topic], sessionTimeout: 6000, rebalanceTimeout: 6000 });
+      };
+      const [one, two] = [await member(), await member()];
+      const old = await one.join();
+      assert.equal(await one.commit(old, [{ topic, partition: 0, position: 20 }]), "member");
+      const joining = two.join();
+      await until("one is told to join again", async () => (await one.heartbeat(old)) === "rebalancing");
+      // Work in flight is still committed now.
+      assert.equal(await one.commit(old, [{ topic, partition: 0, position: 30 }]), "member");
+      const [present, theirs] = await Promise.all([one.join(), joining]);
+      assert.equal(present.generation, theirs.generation);
+      assert.equal(await two.commit(theirs, [{ topic, partition: 0, position: 90 }]), "member");
+      assert.equal(await one.commit(old, [{ topic, partition: 0, position: 40 }]), "expelled");
+      await one.leave();
+      assert.equal(await one.commit(present, [{ topic, partition: 0, position: 50 }]), "expelled");
+      assert.equal((await committedPositions(address, group, topic)).get(0), 90);
+      await two.leave();
     });
 
     it("commits about once a second, and at once when a partition is given back", async (t) => {

@@ -33,29 +33,51 @@ const RETURN = 13;
  * @throws {LineTooLongError} after what came before it was yielded
  */
 export async function* readLines(file: FileHandle, from: Position, maxLineBytes: number): AsyncGenerator<FileRecords> {
-  let rest: Buffer = Buffer.alloc(0);
+  const begun = new BegunLine();
   let line = 0;
   for await (const chunk of readChunks(file)) {
-    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     const records: FileRecords = { values: [], lines: [], sizes: [], next: line };
     let start = 0;
     let tooLong = false;
-    for (let end = bytes.indexOf(NEWLINE, rest.length); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
-      tooLong = end - start > maxLineBytes;
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      tooLong = begun.length + end - start > maxLineBytes;
       if (tooLong) break;
-      if (line >= from) addLine(records, bytes, start, end, line);
+      const bytes = begun.endedBy(chunk.subarray(start, end));
+      if (line >= from) addLine(records, bytes, line);
       line += 1;
       start = end + 1;
     }
     records.next = line;
     yield records;
-    rest = bytes.subarray(start);
-    if (tooLong || rest.length > maxLineBytes) throw new LineTooLongError(line, maxLineBytes);
+    if (tooLong) throw new LineTooLongError(line, maxLineBytes);
+    begun.add(chunk.subarray(start));
+    if (begun.length > maxLineBytes) throw new LineTooLongError(line, maxLineBytes);
   }
-  if (rest.length === 0) return;
+  if (begun.length === 0) return;
   const records: FileRecords = { values: [], lines: [], sizes: [], next: line + 1 };
-  if (line >= from) addLine(records, rest, 0, rest.length, line);
+  if (line >= from) addLine(records, begun.endedBy(Buffer.alloc(0)), line);
   yield records;
+}
+
+/** The start of a line whose end is not yet read, in the pieces that it came in. */
+class BegunLine {
+  #pieces: Buffer[] = [];
+  length = 0;
+
+  add(piece: Buffer): void {
+    if (piece.length === 0) return;
+    this.#pieces.push(piece);
+    this.length += piece.length;
+  }
+
+  /** The whole line, which is then forgotten. */
+  endedBy(last: Buffer): Buffer {
+    if (this.length === 0) return last;
+    const whole = Buffer.concat([...this.#pieces, last]);
+    this.#pieces = [];
+    this.length = 0;
+    return whole;
+  }
 }
 
 /** The chunks of a file, in new buffers: lines are parts of them and live on. */
@@ -68,10 +90,10 @@ export async function* readChunks(file: FileHandle): AsyncGenerator<Buffer> {
   }
 }
 
-function addLine(records: FileRecords, bytes: Buffer, start: number, end: number, line: number): void {
-  const last = end > start && bytes[end - 1] === RETURN ? end - 1 : end;
-  if (last === start) return;
-  records.values.push(bytes.subarray(start, last));
+function addLine(records: FileRecords, bytes: Buffer, line: number): void {
+  const length = bytes[bytes.length - 1] === RETURN ? bytes.length - 1 : bytes.length;
+  if (length === 0) return;
+  records.values.push(length === bytes.length ? bytes : bytes.subarray(0, length));
   records.lines.push(line);
-  records.sizes.push(last - start);
+  records.sizes.push(length);
 }

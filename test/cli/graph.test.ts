@@ -1,21 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { millrace, writeFiles } from "../support/millrace.ts";
+import { millraceHere, writeFiles } from "../support/millrace.ts";
 import { tempFolder } from "../support/temp-folder.ts";
 import { PROJECT } from "./fixtures.ts";
 
 test("millrace graph draws a task's pipeline for Mermaid and for Graphviz", async (t) => {
   const cwd = tempFolder(t);
   writeFiles(cwd, PROJECT);
-  const mermaid = await millrace(["graph", "twice"], { cwd });
+  const mermaid = await millraceHere(["graph", "twice"], { cwd });
   assert.equal(mermaid.code, 0, mermaid.stderr);
   assert.match(mermaid.stdout, /^flowchart LR\n/);
   assert.match(mermaid.stdout, /source\(\["generator/);
   assert.match(mermaid.stdout, /step2\["double/);
   assert.match(mermaid.stdout, /sink1\[\("file<br\/>path: real-output\.ndjson/);
   assert.match(mermaid.stdout, /source --> step1\n {2}step1 --> step2\n {2}step2 --> sink1\n$/);
-  const dot = await millrace(["graph", "twice", "--format", "dot"], { cwd });
+  const dot = await millraceHere(["graph", "twice", "--format", "dot"], { cwd });
   assert.equal(dot.code, 0, dot.stderr);
   assert.match(dot.stdout, /^digraph "twice" \{\n {2}rankdir=LR;\n/);
   assert.match(dot.stdout, /source -> step1;/);
@@ -24,7 +24,7 @@ test("millrace graph draws a task's pipeline for Mermaid and for Graphviz", asyn
 test("a misspelt task gets a suggestion", async (t) => {
   const cwd = tempFolder(t);
   writeFiles(cwd, PROJECT);
-  const { code, stderr } = await millrace(["graph", "twise"], { cwd });
+  const { code, stderr } = await millraceHere(["graph", "twise"], { cwd });
   assert.equal(code, 2);
   assert.match(stderr, /there is no task "twise"\. Did you mean "twice"\?/);
 });
@@ -32,7 +32,7 @@ test("a misspelt task gets a suggestion", async (t) => {
 test("a task that is wrong is told why", async (t) => {
   const cwd = tempFolder(t);
   writeFiles(cwd, { ...PROJECT, "config/tasks/bad.yaml": "id: bad\nproduct: doubler\nconfig: {}\n" });
-  const { code, stderr } = await millrace(["graph", "bad"], { cwd });
+  const { code, stderr } = await millraceHere(["graph", "bad"], { cwd });
   assert.equal(code, 78);
   assert.match(stderr, /bad\.yaml.*config\.input/);
 });

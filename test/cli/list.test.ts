@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 
-import { millrace, writeFiles } from "../support/millrace.ts";
+import { millraceHere, writeFiles } from "../support/millrace.ts";
 import { tempFolder } from "../support/temp-folder.ts";
 import { PROJECT } from "./fixtures.ts";
 
@@ -25,14 +25,14 @@ function project(t: TestContext): string {
 }
 
 test("with no daemon running, millrace list shows what the stores hold", async (t) => {
-  const { code, stdout, stderr } = await millrace(["list", "--set", "admin.port=0"], { cwd: project(t) });
+  const { code, stdout, stderr } = await millraceHere(["list", "--set", "admin.port=0"], { cwd: project(t) });
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^twice +doubler +stopped /m);
   assert.match(stdout, /^bad +doubler +invalid .*config\.input/m);
 });
 
 test("as JSON it has the shape of /api/tasks", async (t) => {
-  const { stdout } = await millrace(["list", "--json", "--set", "admin.port=0"], { cwd: project(t) });
+  const { stdout } = await millraceHere(["list", "--json", "--set", "admin.port=0"], { cwd: project(t) });
   const [twice, bad] = JSON.parse(stdout) as { id: string; reason?: string }[];
   assert.deepEqual(twice, { id: "twice", product: "doubler", state: "stopped", instances: [] });
   assert.deepEqual(
@@ -58,16 +58,16 @@ test("a running daemon is asked", async (t) => {
   const port = await serve(t, 200, JSON.stringify(views));
   const flags = ["--set", `admin.port=${port}`];
   const cwd = project(t);
-  const asJson = await millrace(["list", "--json", ...flags], { cwd });
+  const asJson = await millraceHere(["list", "--json", ...flags], { cwd });
   assert.deepEqual(JSON.parse(asJson.stdout), views);
-  const asText = await millrace(["list", ...flags], { cwd });
+  const asText = await millraceHere(["list", ...flags], { cwd });
   assert.match(asText.stdout, /^live +p +running +1 +7 +5 +0$/m);
   assert.doesNotMatch(asText.stderr, /no daemon/);
 });
 
 test("something else on the admin port is told and passed over", async (t) => {
   const port = await serve(t, 200, '{"hello": "world"}');
-  const { code, stdout, stderr } = await millrace(["list", "--set", `admin.port=${port}`], { cwd: project(t) });
+  const { code, stdout, stderr } = await millraceHere(["list", "--set", `admin.port=${port}`], { cwd: project(t) });
   assert.equal(code, 0);
   assert.match(stderr, /is no Millrace/);
   assert.match(stdout, /^twice /m);

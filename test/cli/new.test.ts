@@ -6,14 +6,14 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { millrace, writeFiles } from "../support/millrace.ts";
+import { millrace, millraceHere, writeFiles } from "../support/millrace.ts";
 import { tempFolder } from "../support/temp-folder.ts";
 
 const HOOKS = fileURLToPath(new URL("../../src/hooks.ts", import.meta.url));
 
 test("a new product has a test that passes, a task that is valid, and input to debug it with", async (t) => {
   const cwd = tempFolder(t);
-  const made = await millrace(["new", "heat-alarm"], { cwd });
+  const made = await millraceHere(["new", "heat-alarm"], { cwd });
   assert.equal(made.code, 0, made.stderr);
   assert.match(made.stdout, /Made products\/heat-alarm/);
   const folder = join(cwd, "products/heat-alarm");
@@ -22,7 +22,7 @@ test("a new product has a test that passes, a task that is valid, and input to d
   assert.match(tested.stdout, /pass 1\n/);
 
   writeFiles(cwd, { "config/tasks/heat.yaml": readFileSync(join(folder, "task.example.yaml"), "utf8") });
-  const checked = await millrace(["validate"], { cwd });
+  const checked = await millraceHere(["validate"], { cwd });
   assert.equal(checked.code, 0, checked.stderr);
 
   const debugFlags = [
@@ -50,7 +50,7 @@ test("a new product has a test that passes, a task that is valid, and input to d
 test("what exists is not overwritten", async (t) => {
   const cwd = tempFolder(t);
   writeFiles(cwd, { "mine/taken/index.ts": "mine" });
-  const { code, stderr } = await millrace(["new", "taken", "--set", "products=mine"], { cwd });
+  const { code, stderr } = await millraceHere(["new", "taken", "--set", "products=mine"], { cwd });
   assert.equal(code, 2);
   assert.match(stderr, /taken exists already; nothing was changed/);
   assert.equal(readFileSync(join(cwd, "mine/taken/index.ts"), "utf8"), "mine");
@@ -58,7 +58,7 @@ test("what exists is not overwritten", async (t) => {
 
 for (const name of ["HeatAlarm", "heat alarm", "../heat-alarm", "heat_alarm"]) {
   test(`${name} is no name for a product`, async (t) => {
-    const { code, stderr } = await millrace(["new", name], { cwd: tempFolder(t) });
+    const { code, stderr } = await millraceHere(["new", name], { cwd: tempFolder(t) });
     assert.equal(code, 2);
     assert.match(stderr, /is no name for a product: .* For instance: heat-alarm\n$/);
   });
@@ -67,7 +67,7 @@ for (const name of ["HeatAlarm", "heat alarm", "../heat-alarm", "heat_alarm"]) {
 test("a folder that can't be made is named", async (t) => {
   const cwd = tempFolder(t);
   writeFiles(cwd, { products: "a file" });
-  const { code, stderr } = await millrace(["new", "a"], { cwd });
+  const { code, stderr } = await millraceHere(["new", "a"], { cwd });
   assert.equal(code, 1);
   assert.match(stderr, /products\/a can't be made: /);
 });

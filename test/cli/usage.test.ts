@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { millrace } from "../support/millrace.ts";
+import { millraceHere } from "../support/millrace.ts";
 import { tempFolder } from "../support/temp-folder.ts";
 
 const COMMANDS = ["run", "debug", "validate", "list", "graph", "config", "new"];
 
 for (const command of COMMANDS) {
   test(`millrace ${command} --help has examples`, async (t) => {
-    const { code, stdout, stderr } = await millrace([command, "--help"], { cwd: tempFolder(t) });
+    const { code, stdout, stderr } = await millraceHere([command, "--help"], { cwd: tempFolder(t) });
     assert.equal(code, 0);
     assert.match(stdout, new RegExp(`Usage: millrace ${command} `));
     assert.match(stdout, /\nExamples:\n {2}\$ .*millrace/);
@@ -17,7 +17,7 @@ for (const command of COMMANDS) {
 }
 
 test("the version is the package's", async (t) => {
-  const { code, stdout } = await millrace(["--version"], { cwd: tempFolder(t) });
+  const { code, stdout } = await millraceHere(["--version"], { cwd: tempFolder(t) });
   assert.equal(code, 0);
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
 });
@@ -35,7 +35,7 @@ for (const [args, message] of [
   [["debug", "--task", '{"id": "a"'], /--task is neither JSON nor YAML/],
 ] as const) {
   test(`millrace ${args.join(" ")} is a wrong use`, async (t) => {
-    const { code, stdout, stderr } = await millrace(args, { cwd: tempFolder(t) });
+    const { code, stdout, stderr } = await millraceHere(args, { cwd: tempFolder(t) });
     assert.equal(code, 2, stderr);
     assert.match(stderr, message);
     assert.match(stderr, /^millrace: /);
@@ -45,7 +45,7 @@ for (const [args, message] of [
 }
 
 test("without a command the help is shown as for a wrong use", async (t) => {
-  const { code, stderr } = await millrace([], { cwd: tempFolder(t) });
+  const { code, stderr } = await millraceHere([], { cwd: tempFolder(t) });
   assert.equal(code, 2);
   assert.match(stderr, /Usage: millrace \[options\] \[command\]/);
 });

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { millrace, writeFiles } from "../support/millrace.ts";
+import { millrace, millraceHere, writeFiles } from "../support/millrace.ts";
 import { tempFolder } from "../support/temp-folder.ts";
 import { PROJECT } from "./fixtures.ts";
 
 test("millrace validate says when all is well", async (t) => {
   const cwd = tempFolder(t);
   writeFiles(cwd, PROJECT);
-  const { code, stdout, stderr } = await millrace(["validate"], { cwd });
+  const { code, stdout, stderr } = await millraceHere(["validate"], { cwd });
   assert.equal(code, 0, stderr);
   assert.equal(stdout, "All is well: 1 product, 1 task.\n");
 });
@@ -26,7 +26,7 @@ test("millrace validate names every fault of settings, products and tasks", asyn
     "config/tasks/d.yaml": "id: [open\n",
     "config/tasks/e.yaml": "id: twice\nproduct: doubler\nconfig: {input: {generator: {}}, output: {file: {path: o}}}\n",
   });
-  const { code, stdout, stderr } = await millrace(["validate"], { cwd });
+  const { code, stdout, stderr } = await millraceHere(["validate"], { cwd });
   assert.equal(code, 78);
   assert.equal(stdout, "");
   assert.match(stderr, /config\/millrace\.yaml:2: admin\.port: must be a whole number from 0 to 65535/);
@@ -44,14 +44,14 @@ test("without any task there is nothing to run", async (t) => {
   const { "products/doubler/index.ts": product = "" } = PROJECT;
   writeFiles(cwd, { "products/doubler/index.ts": product, "config/tasks/README.md": "none yet" });
   for (const command of ["validate", "run"]) {
-    const { code, stderr, stdout } = await millrace([command, "--set", "admin.port=0"], { cwd });
+    const { code, stderr } = await millrace([command, "--set", "admin.port=0"], { cwd });
     assert.equal(code, 78, stderr);
-    assert.match(stderr + stdout, /task/);
+    assert.match(stderr, /task/);
   }
 });
 
 test("tasks are not looked for where a faulty setting says", async (t) => {
-  const { code, stderr } = await millrace(["validate", "--set", "tasks=[3]"], { cwd: tempFolder(t) });
+  const { code, stderr } = await millraceHere(["validate", "--set", "tasks=[3]"], { cwd: tempFolder(t) });
   assert.equal(code, 78);
   assert.match(stderr, /--set tasks\[0\]: must be \{files: FOLDER\}/);
   assert.match(stderr, /products and tasks were not checked/);

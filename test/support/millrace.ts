@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
+import { runCommandLine } from "../../src/cli/program.ts";
+
 export interface Ended {
   readonly code: number | null;
   readonly stdout: string;
@@ -17,19 +19,25 @@ export interface Place {
   readonly env?: Readonly<Record<string, string>>;
   /** Of Node itself, such as `--inspect-brk=0`. */
   readonly nodeFlags?: readonly string[];
+  /** How long it may take until it is killed, in milliseconds; default a minute. */
+  readonly patience?: number;
+  readonly user?: { readonly uid: number; readonly gid: number };
 }
 
-/** How long a command may take in a test, in milliseconds. */
 const PATIENCE = 60_000;
 
 /** Starts `millrace` with these arguments, with no setting from the environment of the tests. */
-export function startMillrace(args: readonly string[], { cwd, env, nodeFlags = [] }: Place): ChildProcessWithoutNullStreams {
+export function startMillrace(
+  args: readonly string[],
+  { cwd, env, nodeFlags = [], patience = PATIENCE, user }: Place,
+): ChildProcessWithoutNullStreams {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MILLRACE_")));
   return spawn(process.execPath, [...nodeFlags, MAIN, ...args], {
     cwd,
     env: { ...clean, ...env },
-    timeout: PATIENCE,
+    timeout: patience,
     killSignal: "SIGKILL",
+    ...user,
   });
 }
 
@@ -42,6 +50,18 @@ export async function millrace(args: readonly string[], place: Place): Promise<E
     child.once("close", resolve);
   });
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), exit]);
+  return { code, stdout, stderr };
+}
+
+/** Runs a command in this process: the same as `millrace`, but for what it writes past the command line, such as a sink's output. */
+export async function millraceHere(args: readonly string[], { cwd, env = {} }: Place): Promise<Ended> {
+  let [stdout, stderr] = ["", ""];
+  const code = await runCommandLine(args, {
+    cwd,
+    env,
+    out: (text) => (stdout += text),
+    err: (text) => (stderr += text),
+  });
   return { code, stdout, stderr };
 }
 

@@ -1,6 +1,7 @@
 import type { NatsConnection as Client } from "@nats-io/transport-node";
 
 import type { NatsLink } from "./connection.ts";
+import { flushed } from "./connection.ts";
 import type { Delivery } from "./delivery.ts";
 import { Ack } from "./delivery.ts";
 
@@ -16,7 +17,8 @@ export class Acknowledger implements AsyncDisposable {
   readonly #unwatch: () => void;
   /** Reply subjects of acknowledgements that the server may not have seen. */
   #unconfirmed: string[] = [];
-  #confirming = false;
+  /** The client that was asked to confirm. */
+  #confirming: Client | undefined;
 
   constructor(link: NatsLink) {
     this.#link = link;
@@ -51,7 +53,7 @@ export class Acknowledger implements AsyncDisposable {
     const { client } = this.#link;
     if (client === undefined) return;
     try {
-      if (last === undefined) await client.flush();
+      if (last === undefined) await flushed(client);
       // JetStream answers an acknowledgement that is a request, in the order in which they came.
       else await client.request(last, Ack.done, { timeout: CONFIRM_TIMEOUT });
     } catch {
@@ -59,22 +61,19 @@ export class Acknowledger implements AsyncDisposable {
     }
   }
 
-  /** The server answers a ping after all that was sent before it. */
+  /** The server answers a ping after all that was sent before it. A client that is closed answers nothing, not even an error. */
   #confirm(client: Client): void {
-    if (this.#confirming || this.#unconfirmed.length === 0) return;
-    this.#confirming = true;
+    if (this.#confirming === client || this.#unconfirmed.length === 0) return;
+    this.#confirming = client;
     const sent = this.#unconfirmed.length;
     client.flush().then(
       () => {
-        this.#confirming = false;
+        if (this.#confirming !== client) return;
+        this.#confirming = undefined;
         this.#unconfirmed.splice(0, sent);
         this.#confirm(client);
       },
-      () => {
-        this.#confirming = false;
-        const current = this.#link.client;
-        if (current !== undefined && current !== client) this.#resend(current);
-      },
+      () => undefined,
     );
   }
 

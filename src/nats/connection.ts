@@ -20,6 +20,8 @@ const CONNECT_TIMEOUT = 5000;
 /** The first and the longest wait between attempts, in milliseconds. */
 const SHORTEST_WAIT = 100;
 const LONGEST_WAIT = 5000;
+/** How long `flushed` waits, in milliseconds. */
+const FLUSH_TIMEOUT = 2000;
 /** How often the server is asked for a sign of life, in milliseconds; it is given up after two without an answer. */
 const PING_INTERVAL = 10_000;
 
@@ -94,7 +96,12 @@ export class NatsLink implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
-    await this.#client?.close();
+    const client = this.#client;
+    if (client !== undefined) {
+      // A socket that fails while the client closes it would raise an error that nobody catches: let it fail first.
+      await flushed(client);
+      await client.close();
+    }
     await this.#running;
     this.#listeners.clear();
   }
@@ -200,6 +207,17 @@ export class NatsLink implements AsyncDisposable {
   #tell(): void {
     for (const listener of this.#listeners) listener(this.#client, this.#reason);
   }
+}
+
+/** Waits until the server has got everything that was sent, the client is closed, or the server takes too long. */
+export async function flushed(client: Client): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, FLUSH_TIMEOUT);
+  client.flush().then(resolve, () => resolve());
+  // A client that closes leaves a flush unsettled.
+  void client.closed().then(() => resolve());
+  await promise;
+  clearTimeout(timer);
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

@@ -31,6 +31,14 @@ export interface WantedConsumer {
   readonly takeover: number;
 }
 
+/** Where a consumer that was there before is to go on. */
+export interface Resume {
+  /** Everything up to this sequence number is done. */
+  readonly after: number;
+  /** When the stream was created that the number belongs to. */
+  readonly created: string;
+}
+
 /**
  * The stream, created when it is missing and `create` says so.
  * @throws {NotReadyError} when it is missing
@@ -77,8 +85,8 @@ export async function ensureConsumer(
   api: JetStreamApi,
   signal: AbortSignal,
   wanted: WantedConsumer,
-  startSequence?: number,
-): Promise<ConsumerInfo> {
+  resume: Resume | undefined,
+): Promise<{ readonly info: ConsumerInfo; readonly created: string }> {
   const stream = await ensureStream(api, signal, wanted);
   let info: ConsumerInfo;
   try {
@@ -87,7 +95,7 @@ export async function ensureConsumer(
         return await consumers.info(wanted.stream, wanted.name);
       } catch (error) {
         if (!isMissing(error) || !wanted.create) throw error;
-        return createConsumer(consumers, wanted, startSequence ?? firstSequence(stream, wanted.from));
+        return createConsumer(consumers, wanted, firstSequence(stream, wanted.from, resume));
       }
     });
   } catch (error) {
@@ -97,10 +105,12 @@ export async function ensureConsumer(
     );
   }
   checkConsumer(info.config, wanted);
-  return info;
+  return { info, created: stream.created };
 }
 
-function firstSequence(stream: StreamInfo, from: StartAt): number {
+function firstSequence(stream: StreamInfo, from: StartAt, resume: Resume | undefined): number {
+  // Everything in a stream that was made anew came after the task had begun.
+  if (resume !== undefined) return resume.created === stream.created ? resume.after + 1 : 1;
   return from === "earliest" ? 1 : stream.state.last_seq + 1;
 }
 

@@ -102,7 +102,10 @@ class OwnedPartition implements JetStreamPartition {
 
   async commit(position: Position): Promise<void> {
     if (this.#lost.signal.aborted) throw this.#lost.signal.reason as Error;
-    this.#acknowledgement = this.#unacknowledged.release(position) ?? this.#acknowledgement;
+    const done = this.#unacknowledged.release(position);
+    if (done === undefined) return;
+    this.#acknowledgement = done.reply;
+    this.#parts.consumer.acknowledged(done.sequence);
     this.#acknowledge();
   }
 

@@ -4,7 +4,7 @@ import { createInbox } from "@nats-io/transport-node";
 
 import { ConfigError, InfrastructureError, messageOf } from "../errors.ts";
 import { refused } from "./api.ts";
-import { ensureConsumer, GROUP } from "./consumers.ts";
+import { GROUP } from "./consumers.ts";
 import type { PartitionParts } from "./partition-parts.ts";
 import { PullSubscription } from "./pull.ts";
 
@@ -32,10 +32,11 @@ export function pinOf(info: ConsumerInfo): string | undefined {
 export async function acquire(parts: PartitionParts): Promise<string> {
   const { api, wanted, stop, clock, logger } = parts;
   const target = { stream: wanted.stream, consumer: wanted.name, group: GROUP };
-  let standing = false;
-  await prepare(parts);
+  let owner = await prepare(parts);
   await using pull = new PullSubscription(api.link, target, { messages: 1, bytes: 0 }, clock);
-  for (;;) {
+  for (let standing = false; ; standing = owner !== undefined, owner = await prepare(parts)) {
+    if (owner !== undefined && !standing) logger.info({ consumer: wanted.name }, "another instance owns the consumer; standing by");
+    if (pull.trouble !== undefined) pull.restart();
     await pull.wait(wanted.takeover, stop);
     stop.throwIfAborted();
     const [delivery] = pull.take(1, 0);
@@ -43,10 +44,6 @@ export async function acquire(parts: PartitionParts): Promise<string> {
     if (pin !== undefined && pin !== "") return pin;
     if (pull.trouble?.kind === "refused")
       throw new InfrastructureError(`consumer "${wanted.name}": the server does not deliver: ${pull.trouble.reason}`);
-    const owner = await prepare(parts);
-    if (pull.trouble !== undefined) pull.restart();
-    if (owner !== undefined && !standing) logger.info({ consumer: wanted.name }, "another instance owns the consumer; standing by");
-    standing = owner !== undefined;
   }
 }
 
@@ -55,8 +52,8 @@ export async function acquire(parts: PartitionParts): Promise<string> {
  * they are made to be delivered again, which also gives the consumer its next owner.
  * @returns the owner's id
  */
-async function prepare({ api, wanted, stop }: PartitionParts): Promise<string | undefined> {
-  const info = await ensureConsumer(api, stop, wanted);
+async function prepare({ api, wanted, consumer, stop }: PartitionParts): Promise<string | undefined> {
+  const info = await consumer.find(stop);
   checkVersion(await api.link.ready(stop), wanted.task);
   const owner = pinOf(info);
   if (owner === undefined && info.num_ack_pending > 0) await setBack(wanted, { api, stop });

@@ -3,12 +3,14 @@ import type { Logger, Partition } from "../contracts.ts";
 import type { JetStreamApi } from "./api.ts";
 import type { WantedConsumer } from "./consumers.ts";
 import type { Amount } from "./demand.ts";
+import type { DurableConsumer } from "./durable-consumer.ts";
 import type { EventMaker } from "./events.ts";
 
 /** What a partition is made with. */
 export interface PartitionParts {
   readonly api: JetStreamApi;
   readonly wanted: WantedConsumer;
+  readonly consumer: DurableConsumer;
   /** Limits on what waits here before it is read. */
   readonly limits: Amount;
   readonly events: EventMaker;

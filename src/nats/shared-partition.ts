@@ -4,7 +4,7 @@ import type { Batch, Event, Position } from "../batch.ts";
 import { NO_WATERMARK } from "../batch.ts";
 import { InfrastructureError } from "../errors.ts";
 import { Acknowledger } from "./acknowledger.ts";
-import { ensureConsumer, millisecondsOf } from "./consumers.ts";
+import { millisecondsOf } from "./consumers.ts";
 import type { Delivery } from "./delivery.ts";
 import { Ack, againAfter } from "./delivery.ts";
 import { Feed } from "./feed.ts";
@@ -35,9 +35,7 @@ export class SharedPartition implements JetStreamPartition {
   readonly #ended = new AbortController();
   readonly #cancelExtending: () => void;
   #position: Position = 0;
-  /** What was acknowledged by all instances, by what the server last said. */
-  #floor: number;
-  #floorAsked: number;
+  #refreshed: number;
   #acknowledged: number;
   #stalled = false;
   #closing: Promise<void> | undefined;
@@ -47,10 +45,9 @@ export class SharedPartition implements JetStreamPartition {
     const { api, wanted, clock } = parts;
     this.#parts = parts;
     this.name = `${wanted.stream}/${wanted.name}`;
-    this.#floor = info.ack_floor.stream_seq;
     this.#limit = info.config.max_ack_pending ?? -1;
     this.#acknowledged = clock.now();
-    this.#floorAsked = this.#acknowledged;
+    this.#refreshed = this.#acknowledged;
     this.#acks = new Acknowledger(api.link);
     this.#feed = new Feed(api.link, { stream: wanted.stream, consumer: wanted.name }, parts.limits, clock, (trouble) =>
       this.#recover(trouble),
@@ -113,17 +110,10 @@ export class SharedPartition implements JetStreamPartition {
     return deliveries.filter((delivery) => !held.has(delivery.sequence));
   }
 
-  /**
-   * Finds the consumer again. One that is gone is created anew, where the task says so, at what was not acknowledged when
-   * the server last told: nothing is lost, some may come again.
-   */
+  /** Finds the consumer again, or makes it anew where the task says so. */
   async #recover(trouble: PullTrouble): Promise<void> {
     if (trouble.kind === "refused") throw new InfrastructureError(`${this.name}: the server does not deliver: ${trouble.reason}`);
-    const { api, wanted, stop, logger } = this.#parts;
-    const info = await ensureConsumer(api, stop, wanted, this.#floor + 1);
-    if (info.ack_floor.stream_seq < this.#floor)
-      logger.warn({ consumer: this.name }, "the consumer is not the one that was read from; it begins again at its own place");
-    this.#floor = info.ack_floor.stream_seq;
+    await this.#parts.consumer.find(this.#parts.stop);
   }
 
   /** Tells the server, before its time to wait is over, what is still worked on. */
@@ -136,23 +126,14 @@ export class SharedPartition implements JetStreamPartition {
         for (const delivery of due) delivery.extended = now;
         this.#acks.tell(due, Ack.working);
       }
-      if (this.#acknowledged > this.#floorAsked) void this.#askFloor();
+      if (this.#acknowledged > this.#refreshed) {
+        this.#refreshed = now;
+        void this.#parts.consumer.refresh(this.#ended.signal);
+      }
       cancel = this.#parts.clock.after(ms, extend);
     };
     cancel = this.#parts.clock.after(ms, extend);
     return () => cancel();
-  }
-
-  /** Notes how far all instances have acknowledged, in case that the consumer is deleted. */
-  async #askFloor(): Promise<void> {
-    const { api, wanted, clock } = this.#parts;
-    this.#floorAsked = clock.now();
-    try {
-      const info = await api.ask(this.#ended.signal, ({ consumers }) => consumers.info(wanted.stream, wanted.name));
-      this.#floor = Math.max(this.#floor, info.ack_floor.stream_seq);
-    } catch {
-      // Gone, or the partition was closed; whoever reads finds out.
-    }
   }
 
   /** The server delivers nothing more while so much is not acknowledged; that must not look like an idle stream. */

@@ -27,19 +27,20 @@ export class Unacknowledged {
     this.#consumerSequences.push(delivery.consumerSequence);
   }
 
-  /** Forgets everything before `position`. @returns where to acknowledge it, all at once; undefined when there is nothing */
-  release(position: Position): string | undefined {
+  /** Forgets everything before `position`. @returns the last of it, and where to acknowledge it with all before it; undefined when there is nothing */
+  release(position: Position): { readonly sequence: number; readonly reply: string } | undefined {
     const from = this.#first;
     while (this.#first < this.#sequences.length && (this.#sequences[this.#first] as number) < position) this.#first++;
     if (this.#first === from) return undefined;
     const last = this.#first - 1;
-    const reply = `${this.#prefix}.1.${this.#sequences[last]}.${this.#consumerSequences[last]}.${this.#suffix}`;
+    const sequence = this.#sequences[last] as number;
+    const reply = `${this.#prefix}.1.${sequence}.${this.#consumerSequences[last]}.${this.#suffix}`;
     // Moving the rest down costs as much as it frees when half is free.
     if (this.#first * 2 >= this.#sequences.length) {
       this.#sequences = this.#sequences.slice(this.#first);
       this.#consumerSequences = this.#consumerSequences.slice(this.#first);
       this.#first = 0;
     }
-    return reply;
+    return { sequence, reply };
   }
 }

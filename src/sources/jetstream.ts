@@ -6,7 +6,7 @@ import { JetStreamApi } from "../nats/api.ts";
 import type { NatsLink } from "../nats/connection.ts";
 import { leaseLink } from "../nats/connection.ts";
 import type { WantedConsumer } from "../nats/consumers.ts";
-import { ensureConsumer } from "../nats/consumers.ts";
+import { DurableConsumer } from "../nats/durable-consumer.ts";
 import { EventMaker, KEY_HEADER } from "../nats/events.ts";
 import { ownedPartitions } from "../nats/owned-partitions.ts";
 import type { JetStreamPartition, PartitionParts } from "../nats/partition-parts.ts";
@@ -157,6 +157,7 @@ class JetStreamSource implements Source {
     const parts: PartitionParts = {
       api,
       wanted: this.#wanted,
+      consumer: new DurableConsumer(api, this.#wanted),
       limits: { messages: PREFETCH, bytes: this.#config.maxWaiting },
       events: new EventMaker(this.#wanted.stream, this.#config.key),
       clock,
@@ -167,7 +168,7 @@ class JetStreamSource implements Source {
     };
     if (mode === "debug") yield await replayPartition(parts);
     else if (this.#wanted.owned) yield* ownedPartitions(parts);
-    else yield new SharedPartition(parts, await ensureConsumer(api, parts.stop, this.#wanted));
+    else yield new SharedPartition(parts, await parts.consumer.find(parts.stop));
     await aborted(parts.stop);
   }
 }

@@ -155,7 +155,7 @@ export class Reader implements AsyncDisposable {
 export async function natsClient(t: TestContext, address: string): Promise<{ client: Client; manager: JetStreamManager }> {
   const client = await connect({
     servers: address.replace(/^\w+:\/\//, ""),
-    waitOnFirstConnect: true,
+
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,
   });
@@ -170,10 +170,16 @@ export function uniqueName(prefix: string): string {
 
 /** A stream of its own with the subjects `NAME.>`, deleted after the test. */
 export async function makeStream(t: TestContext, address: string, config: Partial<StreamConfig> = {}): Promise<string> {
+  const name = await makeStreamToStay(t, address, config);
+  deleteAfter(t, address, name);
+  return name;
+}
+
+/** The same on a server that is gone after the test. */
+export async function makeStreamToStay(t: TestContext, address: string, config: Partial<StreamConfig> = {}): Promise<string> {
   const { manager } = await natsClient(t, address);
   const name = uniqueName("test");
   await manager.streams.add({ name, subjects: [`${name}.>`], ...config });
-  deleteAfter(t, address, name);
   return name;
 }
 

@@ -148,7 +148,8 @@ export class RecordBatches implements RecordChunk {
         if (codec === undefined) throw new Error(`the record batch is compressed with an unknown codec (${attributes & COMPRESSION})`);
         this.#records = decompress(codec, bytes.subarray(at + HEADER, at + PREFIX + bytes.readInt32BE(at + LENGTH)));
       } catch (error) {
-        throw this.#fault(Math.max(base, this.#position), error);
+        this.#position = Math.max(base, this.#position);
+        throw this.#fault(this.#position, error);
       }
       this.#recordAt = 0;
     }

@@ -48,14 +48,14 @@ for (const client of KAFKA_CLIENTS) {
       // Slow enough that each rebalance finds work in flight.
       const work = () => new Promise<void>((resolve) => setTimeout(resolve, 5));
       let produced = 0;
-      let producing = true;
+      const load = new AbortController();
       const producer = (async () => {
-        while (producing) {
+        while (!load.signal.aborted) {
           for (const partition of [0, 1, 2, 3]) await produce(address, topic, partition, numbered(200, { first: produced }));
           produced += 200;
         }
       })();
-      t.after(() => (producing = false));
+      t.after(() => load.abort());
       const first = open(t, topic, {}, { work });
       await until("the first reads", () => first.count > 500);
       const second = open(t, topic, {}, { work });
@@ -66,7 +66,7 @@ for (const client of KAFKA_CLIENTS) {
       await until("three share", () => third.open.size > 0 && first.open.size + second.open.size + third.open.size === 4);
       await second.stop();
       await until("two share", () => first.open.size === 2 && third.open.size === 2);
-      producing = false;
+      load.abort();
       await producer;
       const readers = [first, second, third];
       await until("all are read", () => readers.reduce((sum, { count }) => sum + count, 0) >= produced * 4);

@@ -110,6 +110,8 @@ for (const client of KAFKA_CLIENTS) {
           "linger.ms=20",
           "-X",
           "batch.num.messages=700",
+          "-X",
+          "enable.idempotence=true",
         ]);
         kcatRun.child.stdin?.end(lines.join("\n"));
         await kcatRun;

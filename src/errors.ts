@@ -55,7 +55,8 @@ export class DataError extends MillraceError {
     const at = place === undefined ? "" : ` at ${placeOf(place.origin, place.offset)}`;
     super(`step "${step}"${at}: ${messageOf(cause)}`, { cause });
     this.step = step;
-    this.place = place;
+    // An event may be given as its place; its value must not travel on with the error.
+    this.place = place && { origin: place.origin, offset: place.offset };
   }
 }
 

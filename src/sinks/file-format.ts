@@ -48,6 +48,7 @@ export function csvWriter({ chosen, existing }: CsvColumns, step: string): LineW
   let columns = chosen ?? existing;
   return {
     linesOf(events, begins) {
+      if (events.length === 0) return { bytes: Buffer.alloc(0), refused: undefined };
       columns ??= fieldsOf(events);
       const names = chosen === undefined ? new Set(columns) : undefined;
       const { results, refused } = upToRefused(step, events, (event) => rowOf(event.value, names));

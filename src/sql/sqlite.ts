@@ -54,13 +54,13 @@ function classified(error: unknown, table: string): Error {
   const { code: kind, errcode: code = 0 } = error as { code?: string; errcode?: number };
   // Not SQLite but Node refuses to bind a value: a number too large, a kind that it does not know.
   if (kind === "ERR_INVALID_ARG_VALUE" || kind === "ERR_INVALID_ARG_TYPE" || kind === "ERR_OUT_OF_RANGE") {
-    return new RowRefusedError(message, { cause: error });
+    return new RowRefusedError("a value is too large for any column, or of a kind that no column can hold");
   }
   if (/no such table/.test(message)) return new NotReadyError(`the table ${table} does not exist; create it`, { cause: error });
   if (/no column named|no such column|ON CONFLICT clause does not match/.test(message)) {
     return new NotReadyError(`the table ${table} does not fit: ${message}`, { cause: error });
   }
   // The lower byte of an extended result code is the primary one.
-  if (REFUSALS.has(code & 0xff)) return new RowRefusedError(message, { cause: error });
+  if (REFUSALS.has(code & 0xff)) return new RowRefusedError(message);
   return new InfrastructureError(`SQLite: ${message}`, { cause: error });
 }

@@ -139,7 +139,7 @@ export interface SinkSpec {
  * partitions overlap. The events and their values must not be changed, and not be kept after `write` settled.
  *
  * Outages are waited out inside until `signal` aborts. An event that the system will never take (too large, a violated
- * constraint) is a DataError that names it.
+ * constraint) is a DataError that names it; the events before it are then written, those after it not.
  */
 export interface Sink extends AsyncDisposable {
   /** Calls of one partition that may be under way together; 1 if not given. */

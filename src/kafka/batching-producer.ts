@@ -2,11 +2,11 @@ import { sleep } from "../clock.ts";
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
 import { abortable } from "./abortable.ts";
 import { Lane, type LaneTopic } from "./lane.ts";
+import { BATCH_OVERHEAD, type OutgoingRecord } from "./outgoing-record.ts";
 import { partitionOfKey, StickyPartition } from "./partitioner.ts";
 import type { ProducerClient } from "./producer-client.ts";
 import type { KafkaProducer, ProducerSettings, TopicOptions, TopicWriter } from "./producer.ts";
 import { RecordRefusedError } from "./producer.ts";
-import { BATCH_OVERHEAD, type OutgoingRecord } from "./record-batch-writer.ts";
 import { SendJob } from "./send-job.ts";
 
 /** Bytes of records that wait for confirmation, over all topics; a call that would exceed it waits for its turn. */

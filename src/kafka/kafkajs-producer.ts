@@ -11,10 +11,10 @@ import type { Logger } from "../contracts.ts";
 import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
 import { REQUEST_TIMEOUT } from "./client-options.ts";
 import { createKafkajs, KAFKAJS_COMPRESSION } from "./kafkajs-client.ts";
+import type { OutgoingRecord } from "./outgoing-record.ts";
 import type { Outcome, PartitionWriter, ProducerClient } from "./producer-client.ts";
 import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
 import type { NewTopic, ProducerSettings } from "./producer.ts";
-import type { OutgoingRecord } from "./record-batch-writer.ts";
 
 const ALL_REPLICAS = -1;
 

@@ -4,9 +4,9 @@
  * fill one.
  */
 import { NotReadyError } from "../errors.ts";
+import { BATCH_OVERHEAD, type OutgoingRecord } from "./outgoing-record.ts";
 import type { Outcome, PartitionWriter } from "./producer-client.ts";
 import { RecordRefusedError } from "./producer.ts";
-import { BATCH_OVERHEAD, type OutgoingRecord } from "./record-batch-writer.ts";
 import type { SendJob } from "./send-job.ts";
 
 /** An attempt that took so long is given up, whatever the client waits for, and made anew: its records may then come twice. */

@@ -10,10 +10,10 @@ import { InfrastructureError } from "../errors.ts";
 import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
 import { platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
 import type { Codec } from "./codecs.ts";
+import type { OutgoingRecord } from "./outgoing-record.ts";
 import type { Outcome, PartitionWriter, ProducerClient } from "./producer-client.ts";
 import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
 import type { NewTopic, ProducerSettings } from "./producer.ts";
-import type { OutgoingRecord } from "./record-batch-writer.ts";
 import { signBatch, writeBatch } from "./record-batch-writer.ts";
 
 const PRODUCE = 0;

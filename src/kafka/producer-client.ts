@@ -2,8 +2,8 @@
  * What a Kafka client has to give for production: one batch to one partition at a time, and an honest answer.
  */
 import { InfrastructureError } from "../errors.ts";
+import type { OutgoingRecord } from "./outgoing-record.ts";
 import type { NewTopic } from "./producer.ts";
-import type { OutgoingRecord } from "./record-batch-writer.ts";
 
 /** How one attempt to write a batch ended. */
 export type Outcome =

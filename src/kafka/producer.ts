@@ -3,7 +3,7 @@
  */
 import { MillraceError } from "../errors.ts";
 import type { Codec } from "./codecs.ts";
-import type { OutgoingRecord } from "./record-batch-writer.ts";
+import type { OutgoingRecord } from "./outgoing-record.ts";
 
 /** Bytes that a batch may have before compression, if nothing else is said: Kafka's default for a topic is 1,048,588 after it. */
 export const DEFAULT_MAX_MESSAGE_BYTES = 1_000_000;

@@ -6,22 +6,7 @@ import { crc32c } from "@platformatic/kafka";
 
 import type { EventHeaders } from "../batch.ts";
 import { type Codec, CODECS, compress } from "./codecs.ts";
-
-/** A record on its way out. Made by `outgoingRecord`. */
-export interface OutgoingRecord {
-  /** Text is written as UTF-8. */
-  readonly key: string | Uint8Array | undefined;
-  /** Text is written as UTF-8; null is a tombstone. */
-  readonly value: string | Uint8Array | null;
-  /** Milliseconds since the epoch; NaN: when it is sent. */
-  readonly time: number;
-  readonly headers: EventHeaders | undefined;
-  /** Bytes of the key and of the value as they are written. */
-  readonly keyBytes: number;
-  readonly valueBytes: number;
-  /** Bytes that it takes up in a batch, or a few more. */
-  readonly size: number;
-}
+import { BATCH_OVERHEAD, bytesOf, type OutgoingRecord } from "./outgoing-record.ts";
 
 /** Who wrote a batch, and the number of its first record for that partition: the broker drops what it has already. */
 export interface BatchIdentity {
@@ -29,15 +14,6 @@ export interface BatchIdentity {
   readonly producerEpoch: number;
   readonly sequence: number;
 }
-
-/** Bytes of a batch before its records. */
-export const BATCH_OVERHEAD = 61;
-
-/** Bytes that a record may have at most besides key, value and headers: the attributes, and the varints of length, time, offset, key, value and headers. */
-const RECORD_OVERHEAD = 1 + 5 + 8 + 4 + 5 + 5 + 4;
-
-/** Bytes that a header may have besides name and value. */
-const HEADER_OVERHEAD = 10;
 
 // Where the fields of a batch are.
 const LENGTH = 8;
@@ -52,32 +28,6 @@ const PRODUCER_ID = 43;
 const PRODUCER_EPOCH = 51;
 const SEQUENCE = 53;
 const COUNT = 57;
-
-/** Milliseconds from 1970, 71,000 years: the difference of two times, doubled, is then exact as a number. */
-const FURTHEST_TIME = 2 ** 51;
-
-/**
- * Measures a record.
- * @throws {TypeError} when a header is neither text nor bytes, or the time is no time
- */
-export function outgoingRecord(
-  key: string | Uint8Array | undefined,
-  value: string | Uint8Array | null,
-  time: number,
-  headers: EventHeaders | undefined,
-): OutgoingRecord {
-  const keyBytes = key === undefined ? 0 : bytesOf(key);
-  const valueBytes = value === null ? 0 : bytesOf(value);
-  let size = RECORD_OVERHEAD + keyBytes + valueBytes;
-  if (headers !== undefined) for (const [name, text] of headers) size += HEADER_OVERHEAD + bytesOf(name) + bytesOf(text);
-  if (Number.isNaN(size)) throw new TypeError("a record's key, value and headers must be text or bytes");
-  if (Math.abs(time) > FURTHEST_TIME) throw new TypeError(`${time} is no time in milliseconds since 1970`);
-  return { key, value, time, headers, keyBytes, valueBytes, size };
-}
-
-function bytesOf(text: string | Uint8Array): number {
-  return typeof text === "string" ? Buffer.byteLength(text) : text.length;
-}
 
 /**
  * Writes a batch.

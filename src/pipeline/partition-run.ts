@@ -6,6 +6,7 @@ import { chainSteps } from "./chain.ts";
 import type { LatencyHistogram } from "./latency.ts";
 import { LatencyMeter } from "./latency.ts";
 import type { Plan } from "./plan.ts";
+import { positionBefore } from "./truncated.ts";
 
 /** What the partitions of an instance have in common. */
 export interface PartitionRunOptions {
@@ -46,9 +47,10 @@ export async function runPartition(partition: Partition, options: PartitionRunOp
   }
 }
 
-/** What is left to do for a batch that has passed all steps. */
+/** What became of a batch that has passed all steps: how far it is done, and why no farther. */
 interface Written {
   readonly position: Position;
+  readonly failure?: unknown;
 }
 
 async function pump(partition: Partition, run: RunContext, options: PartitionRunOptions): Promise<void> {
@@ -62,9 +64,10 @@ async function pump(partition: Partition, run: RunContext, options: PartitionRun
     return writeAll(sinks, batch, run);
   };
   for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
-    const { position } = done[done.length - 1] as Written;
+    const { position, failure } = done.find((written) => written.failure !== undefined) ?? done[done.length - 1]!;
     meter.done(position, context.clock.now());
     await partition.commit(position);
+    if (failure !== undefined) throw failure;
   }
   run.signal.throwIfAborted();
 }
@@ -92,11 +95,21 @@ async function writeAll(sinks: readonly Sink[], batch: Batch, run: RunContext): 
   try {
     if (sinks.length === 1) await (sinks[0] as Sink).write(events, run.signal);
     else await Promise.all(sinks.map((sink) => sink.write(events, run.signal)));
+  } catch (failure) {
+    // A sink that refuses an event has written those before it, so the partition is done up to there.
+    const refused = failure instanceof DataError ? indexOf(events, failure) : -1;
+    if (refused === -1) throw failure;
+    run.counters.out += refused;
+    return { position: positionBefore(batch, refused), failure };
   } finally {
     run.counters.inFlight -= 1;
   }
   run.counters.out += events.length;
   return batch;
+}
+
+function indexOf(events: readonly Event[], error: DataError): number {
+  return events.findIndex((event) => event.offset === error.place?.offset);
 }
 
 function openSink(sinks: ReadonlyMap<SinkSpec, Sink>, spec: SinkSpec): Sink {

@@ -5,10 +5,9 @@ import type { KafkaConnection } from "../connections.ts";
 import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
 import { DataError, PlannedStop } from "../errors.ts";
 import { abortable } from "../kafka/abortable.ts";
-import { createProducer } from "../kafka/create-producer.ts";
+import { BATCH_OVERHEAD, type OutgoingRecord, outgoingRecord } from "../kafka/outgoing-record.ts";
 import type { KafkaProducer, NewTopic, ProducerSettings, TopicWriter } from "../kafka/producer.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES, RecordRefusedError } from "../kafka/producer.ts";
-import { type OutgoingRecord, outgoingRecord } from "../kafka/record-batch-writer.ts";
 import { encoderFor, FORMATS } from "../values.ts";
 
 const KIND = "kafka";
@@ -67,6 +66,8 @@ export function kafkaSink(settings: KafkaSinkSettings): SinkSpec {
 async function open(settings: Settings, context: OpenContext): Promise<Sink> {
   const connection = context.connections.kafka;
   const { compression, maxMessageBytes } = settings;
+  // Loaded when it is needed: a plan that names Kafka must cost nothing while it is only looked at.
+  const { createProducer } = await import("../kafka/create-producer.ts");
   const lease = await context.shared.lease(producerKey(connection, settings), () =>
     createProducer(connection, { compression, maxMessageBytes }, "millrace", context.logger),
   );
@@ -123,7 +124,20 @@ class KafkaSink implements Sink {
 
   async write(events: readonly Event[], signal: AbortSignal): Promise<void> {
     const records: OutgoingRecord[] = [];
-    for (const event of events) records.push(this.#record(event));
+    let refused: DataError | undefined;
+    for (const event of events) {
+      const record = this.#record(event);
+      if (record instanceof DataError) {
+        refused = record;
+        break;
+      }
+      records.push(record);
+    }
+    await this.#send(records, events, signal);
+    if (refused !== undefined) throw refused;
+  }
+
+  async #send(records: readonly OutgoingRecord[], events: readonly Event[], signal: AbortSignal): Promise<void> {
     if (this.#writer === undefined) await this.#openOnce(signal);
     try {
       await (this.#writer as TopicWriter).send(records, signal);
@@ -164,14 +178,19 @@ class KafkaSink implements Sink {
     else this.#context.logger.warn({ topic, reason }, "records can't be written; waiting");
   }
 
-  #record(event: Event): OutgoingRecord {
-    const { key, keyEncoding } = this.#settings;
+  /** The record of an event, or why there can't be one. */
+  #record(event: Event): OutgoingRecord | DataError {
+    const { key, keyEncoding, maxMessageBytes, topic } = this.#settings;
     const text = key === "none" ? undefined : event.key;
     const bytes = text === undefined || keyEncoding === "utf8" ? text : Buffer.from(text, "latin1");
     try {
-      return outgoingRecord(bytes, this.#encode(event.value), event.time, event.headers);
+      const record = outgoingRecord(bytes, this.#encode(event.value), event.time, event.headers);
+      if (record.size + BATCH_OVERHEAD <= maxMessageBytes) return record;
+      throw new RangeError(
+        `the record has about ${record.size} bytes, more than the limit of ${maxMessageBytes} (maxMessageBytes) for topic "${topic}"`,
+      );
     } catch (error) {
-      throw new DataError(KIND, { origin: event.origin, offset: event.offset }, error);
+      return new DataError(KIND, { origin: event.origin, offset: event.offset }, error);
     }
   }
 }

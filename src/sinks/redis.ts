@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Event } from "../batch.ts";
 import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
 import { DataError, InfrastructureError, messageOf } from "../errors.ts";
-import { RedisConnectionHandle, redisLeaseKey } from "../redis/connection.ts";
+import type { RedisConnectionHandle } from "../redis/connection.ts";
 import { encoderFor, FORMATS } from "../values.ts";
 import { Outage } from "./outage.ts";
 import { Queue } from "./queue.ts";
@@ -57,7 +57,9 @@ export function redisSink(settings: RedisSinkSettings): SinkSpec {
     description: { [target]: config[target], maxLength: config.maxLength, format: config.format },
     open: async (context) => {
       const url = config.url ?? context.connections.redis.url;
-      const lease = await context.shared.lease(redisLeaseKey(url), () => Promise.resolve(new RedisConnectionHandle(url)));
+      // Loaded when it is needed: a plan that names Redis must cost nothing while it is only looked at.
+      const connection = await import("../redis/connection.ts");
+      const lease = await context.shared.lease(connection.redisLeaseKey(url), async () => new connection.RedisConnectionHandle(url));
       return new RedisSink(lease, commandsFor(config), context, config[target] ?? "");
     },
   };

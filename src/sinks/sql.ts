@@ -8,8 +8,6 @@ import { DataError, InfrastructureError, NotReadyError } from "../errors.ts";
 import { maskUrl } from "../secrets.ts";
 import type { Database } from "../sql/database.ts";
 import { RowRefusedError } from "../sql/database.ts";
-import { openPostgres } from "../sql/postgres.ts";
-import { openSqlite } from "../sql/sqlite.ts";
 import { Outage } from "./outage.ts";
 import { Queue } from "./queue.ts";
 import type { Column, Row } from "./sql-rows.ts";
@@ -69,8 +67,11 @@ export function sqlSink(settings: SqlSinkSettings): SinkSpec {
 }
 
 // Async, so that whatever opening throws is a rejection.
+/** Loads only the client that is needed: a plan that names a database must cost nothing while it is only looked at. */
 async function openDatabase(url: string, context: OpenContext): Promise<Database> {
-  return url.startsWith("sqlite:") ? openSqlite(resolve(context.directory ?? ".", url.slice("sqlite:".length))) : openPostgres(url);
+  if (!url.startsWith("sqlite:")) return (await import("../sql/postgres.ts")).openPostgres(url);
+  const { openSqlite } = await import("../sql/sqlite.ts");
+  return openSqlite(resolve(context.directory ?? ".", url.slice("sqlite:".length)));
 }
 
 /** A missing table is told before anything is read; a database that is away is waited for when there is something to write. */

@@ -3,9 +3,9 @@ import { test } from "node:test";
 
 import { InfrastructureError, NotReadyError } from "../../src/errors.ts";
 import { BatchingProducer } from "../../src/kafka/batching-producer.ts";
+import { type OutgoingRecord, outgoingRecord } from "../../src/kafka/outgoing-record.ts";
 import { denial, type Outcome, type PartitionWriter, type ProducerClient, WRITTEN } from "../../src/kafka/producer-client.ts";
 import { RecordRefusedError, type TopicOptions } from "../../src/kafka/producer.ts";
-import { type OutgoingRecord, outgoingRecord } from "../../src/kafka/record-batch-writer.ts";
 import { until } from "../support/until.ts";
 
 const signal = new AbortController().signal;

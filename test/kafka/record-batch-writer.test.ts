@@ -5,7 +5,8 @@ import { crc32c, Reader, readRecordsBatch } from "@platformatic/kafka";
 import fc from "fast-check";
 
 import { CODECS } from "../../src/kafka/codecs.ts";
-import { BATCH_OVERHEAD, type OutgoingRecord, outgoingRecord, signBatch, writeBatch } from "../../src/kafka/record-batch-writer.ts";
+import { BATCH_OVERHEAD, type OutgoingRecord, outgoingRecord } from "../../src/kafka/outgoing-record.ts";
+import { signBatch, writeBatch } from "../../src/kafka/record-batch-writer.ts";
 
 const identity = { producerId: 4711n, producerEpoch: 3, sequence: 99 };
 

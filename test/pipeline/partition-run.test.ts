@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import type { Event } from "millrace";
+import { DataError, from, memorySource } from "millrace";
+
+import { systemClock } from "../../src/clock.ts";
+import type { Logger, OpenContext, Partition, Sink, SinkSpec, SourceSpec } from "../../src/contracts.ts";
+import { InfrastructureError, OwnershipLostError } from "../../src/errors.ts";
+import { createInstance } from "../../src/pipeline/instance.ts";
+import { sinkOf } from "./source-of.ts";
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+function context(over: Partial<OpenContext> = {}): OpenContext {
+  return {
+    task: { id: "test", product: "test", instance: 0, instances: 1 },
+    connections: {
+      kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },
+      nats: { servers: [], credentials: undefined },
+      redis: { url: "" },
+    },
+    shared: { lease: () => Promise.reject(new Error("nothing is shared here")) },
+    logger: silent,
+    clock: systemClock,
+    signal: new AbortController().signal,
+    mode: "run",
+    waiting: () => undefined,
+    ...over,
+  };
+}
+
+/** A source of numbers 0 … that notes what is committed, and when it was disposed of. */
+function numbers(batches: readonly number[][], partitionSignal = new AbortController().signal) {
+  const seen = { commits: [] as number[], disposed: 0 };
+  const spec: SourceSpec<number> = {
+    kind: "memory",
+    description: {},
+    finite: true,
+    timestamps: false,
+    partitioned: false,
+    open: async () => ({
+      async *partitions() {
+        yield {
+          name: "numbers",
+          signal: partitionSignal,
+          async *read() {
+            for (const values of batches) {
+              const events = values.map((value): Event<number> => ({
+                value,
+                key: undefined,
+                time: Number.NaN,
+                headers: undefined,
+                origin: { system: "memory", name: "numbers", partition: 0 },
+                offset: value,
+                watermark: Number.NEGATIVE_INFINITY,
+                size: 1,
+              }));
+              yield { events, position: (values.at(-1) ?? 0) + 1, watermark: Number.NEGATIVE_INFINITY };
+            }
+          },
+          commit: async (position: number) => void seen.commits.push(position),
+          [Symbol.asyncDispose]: async () => void (seen.disposed += 1),
+        } satisfies Partition<number>;
+      },
+      async [Symbol.asyncDispose]() {},
+    }),
+  };
+  return { spec, seen };
+}
+
+function sinkThat(write: Sink["write"], maxInFlight = 1): SinkSpec {
+  return { ...sinkOf(), open: async () => ({ maxInFlight, write, async [Symbol.asyncDispose]() {} }) };
+}
+
+const never = new AbortController().signal;
+
+test("nothing is committed before the sink has confirmed it, in order, also with several writes under way", async () => {
+  const { spec, seen } = numbers([[0, 1], [2], [3, 4]]);
+  const release: (() => void)[] = [];
+  const sink = sinkThat(() => new Promise((resolve) => void release.push(resolve)), 3);
+  const running = createInstance(from(spec).to(sink), context()).run(never);
+  while (release.length < 3) await new Promise(setImmediate);
+  release[2]?.();
+  release[1]?.();
+  await new Promise(setImmediate);
+  assert.deepEqual(seen.commits, []);
+  release[0]?.();
+  assert.equal(await running, "finished");
+  assert.equal(seen.commits.at(-1), 5);
+  assert.equal(seen.disposed, 1);
+});
+
+test("an event that a sink refuses ends the task there: what came before it is committed, what comes after is not", async () => {
+  const { spec, seen } = numbers([
+    [0, 1],
+    [2, 3, 4],
+    [5, 6],
+  ]);
+  const sink = sinkThat(async (events) => {
+    const refused = events.find((event) => event.value === 3);
+    if (refused !== undefined) throw new DataError("sink test", refused, new Error("no threes"));
+  });
+  const instance = createInstance(from(spec).to(sink), context());
+  await assert.rejects(instance.run(never), { message: 'step "sink test" at memory numbers/0@3: no threes' });
+  assert.deepEqual(seen.commits, [2, 3]);
+  assert.deepEqual([instance.counters.out, instance.counters.failed], [3, 1]);
+});
+
+test("a function that throws ends the task at its event, and what came before it is delivered and committed", async () => {
+  const { spec, seen } = numbers([[0, 1, 2, 3]]);
+  const written: unknown[] = [];
+  const plan = from(spec)
+    .filter((n) => n !== 1)
+    .map((n) => {
+      if (n === 3) throw new Error("no threes");
+      return n * 10;
+    })
+    .to(sinkThat(async (events) => void written.push(...events.map((event) => event.value))));
+  await assert.rejects(createInstance(plan, context()).run(never), {
+    name: "DataError",
+    message: /step "map" at memory numbers\/0@3: no threes/,
+  });
+  assert.deepEqual(written, [0, 20]);
+  assert.deepEqual(seen.commits, [3]);
+});
+
+test("a partition that was lost ends without an error, and nothing more of it is committed", async () => {
+  const lost = new AbortController();
+  const { spec, seen } = numbers([[0], [1]], lost.signal);
+  const sink = sinkThat(
+    (_events, signal) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+        lost.abort(new OwnershipLostError("it belongs to another"));
+      }),
+  );
+  assert.equal(await createInstance(from(spec).to(sink), context()).run(never), "finished");
+  assert.deepEqual(seen.commits, []);
+  assert.equal(seen.disposed, 1);
+});
+
+test("work that is given up rejects with the reason", async () => {
+  const abandon = new AbortController();
+  const { spec, seen } = numbers([[0]]);
+  const sink = sinkThat(() => {
+    abandon.abort(new InfrastructureError("the deadline has passed"));
+    return new Promise(() => undefined);
+  });
+  await assert.rejects(createInstance(from(spec).to(sink), context({ signal: abandon.signal })).run(never), /the deadline has passed/);
+  assert.deepEqual(seen.commits, []);
+});
+
+test("reading goes no faster than the sink writes", async () => {
+  let given = 0;
+  let written = 0;
+  async function* endless() {
+    while (given < 100_000) yield { value: given++ };
+  }
+  const sink = sinkThat(async (events) => {
+    written += events.length;
+    assert.ok(given - written <= 4 * 1024, `${given - written} events were read ahead`);
+    await new Promise(setImmediate);
+  });
+  await createInstance(from(memorySource(endless())).to(sink), context()).run(never);
+  assert.equal(written, 100_000);
+});
+
+test("an instance that is told to stop before it has begun opens nothing", async () => {
+  const { spec } = numbers([[0]]);
+  assert.equal(await createInstance(from(spec).to(sinkOf()), context()).run(AbortSignal.abort()), "stopped");
+});

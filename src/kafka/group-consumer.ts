@@ -11,8 +11,9 @@ import { Fetcher } from "./fetcher.ts";
 import { type Generation, GroupMember, type Membership, type Standing } from "./group-member.ts";
 import { MissingTopics } from "./missing-topics.ts";
 import { NoGroup } from "./no-group.ts";
-import { resolveOutOfRange } from "./out-of-range.ts";
 import { Outbox } from "./outbox.ts";
+import { PositionFinder } from "./position-finder.ts";
+import { settlesWithin, unlessAborted } from "./waiting.ts";
 
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 5000;
@@ -30,8 +31,6 @@ const GROUP = "group";
 const EXPELLED = "the group expelled this member: the broker did not hear of it for the session timeout, or waited for it in vain";
 /** The part that fails when positions can't be written. */
 const COMMITS = "commits";
-/** The part that fails when positions can't be looked up. */
-const POSITIONS = "positions";
 
 /** The consumer, over either client's driver. */
 export class GroupConsumer implements KafkaConsumer {
@@ -40,6 +39,7 @@ export class GroupConsumer implements KafkaConsumer {
   readonly #driver: KafkaDriver;
   readonly #membership: Membership;
   readonly #availability: Availability;
+  readonly #positions: PositionFinder;
   readonly #outbox = new Outbox<AssignedPartition>();
   readonly #closing = new AbortController();
   /** Aborts when there is no point in going on. */
@@ -63,6 +63,13 @@ export class GroupConsumer implements KafkaConsumer {
     this.#membership = group === undefined ? new NoGroup(driver, topics) : new GroupMember(driver, { ...settings, group });
     const subject = group === undefined ? topics.join(", ") : `${topics.join(", ")} (group ${group})`;
     this.#availability = new Availability(`reading ${subject}`, context.logger, (reason) => context.waiting(reason));
+    const closing = this.#closing.signal;
+    this.#positions = new PositionFinder(settings, context, {
+      driver,
+      membership: this.#membership,
+      availability: this.#availability,
+      closing,
+    });
   }
 
   lag(): number | undefined {
@@ -78,29 +85,32 @@ export class GroupConsumer implements KafkaConsumer {
     yield* this.#outbox;
   }
 
-  /** Joins again and again, until it is over. */
+  /** Joins again and again, until it is over; then leaves. */
   async #run(over: AbortSignal): Promise<void> {
-    let pause = 0;
-    while (!over.aborted) {
-      try {
-        const topics = await unlessAborted(this.#topics(), over);
-        if (topics === undefined) break;
-        const generation = await unlessAborted(this.#membership.join(), over);
-        if (generation === undefined) break;
-        this.#availability.up(GROUP);
-        pause = 0;
-        await this.#work(generation, topics, over);
-      } catch (error) {
-        if (error instanceof NotReadyError) throw error;
-        this.#availability.down(GROUP, brokerTrouble(error, this.#context.connection));
-        pause = pause === 0 ? FIRST_PAUSE : Math.min(pause * 2, LONGEST_PAUSE);
-        await sleep(pause, over, this.#context.clock).catch(() => {});
-      }
+    try {
+      for (let pause = 0; !over.aborted;) pause = await this.#attempt(over, pause);
+    } finally {
+      const leaving = this.#membership.leave().catch(() => {});
+      await unlessAborted(leaving, this.#closed.signal);
     }
-    await unlessAborted(
-      this.#membership.leave().catch(() => {}),
-      this.#closed.signal,
-    );
+  }
+
+  /** One generation, or a try for one. @returns how long the last pause after a failure was */
+  async #attempt(over: AbortSignal, lastPause: number): Promise<number> {
+    try {
+      const topics = await unlessAborted(this.#topics(), over);
+      const generation = topics === undefined ? undefined : await unlessAborted(this.#membership.join(), over);
+      if (topics === undefined || generation === undefined) return 0;
+      this.#availability.up(GROUP);
+      await this.#work(generation, topics, over);
+      return 0;
+    } catch (error) {
+      if (error instanceof NotReadyError) throw error;
+      this.#availability.down(GROUP, brokerTrouble(error, this.#context.connection));
+      const pause = lastPause === 0 ? FIRST_PAUSE : Math.min(lastPause * 2, LONGEST_PAUSE);
+      await sleep(pause, over, this.#context.clock).catch(() => {});
+      return pause;
+    }
   }
 
   /** The topics as they are, made when they are missing and the settings say so. */
@@ -151,7 +161,7 @@ export class GroupConsumer implements KafkaConsumer {
   /** Heartbeats, also while partitions are being handed over, until that has ended. */
   async #keepUp(generation: Generation, assignment: Assignment, ended: Promise<void>, handOver: () => void): Promise<void> {
     let topicsAt = this.#context.clock.now() + TOPICS_INTERVAL;
-    while (!(await this.#settles(ended, this.#settings.heartbeatInterval))) {
+    while (!(await settlesWithin(ended, this.#settings.heartbeatInterval, this.#context.clock))) {
       const standing = await this.#heartbeat(generation);
       if (standing === "expelled") assignment.lose(EXPELLED);
       else if (standing === "rebalancing") handOver();
@@ -182,17 +192,6 @@ export class GroupConsumer implements KafkaConsumer {
     }
   }
 
-  /** @returns whether the promise settled within that time */
-  async #settles(promise: Promise<void>, ms: number): Promise<boolean> {
-    const late = Promise.withResolvers<boolean>();
-    const cancel = this.#context.clock.after(ms, () => late.resolve(false));
-    try {
-      return await Promise.race([promise.then(() => true), late.promise]);
-    } finally {
-      cancel();
-    }
-  }
-
   #fetcher(topics: ReadonlyMap<string, TopicInfo>): Fetcher {
     const { clock, connection } = this.#context;
     const { keyEncoding } = this.#settings;
@@ -203,7 +202,9 @@ export class GroupConsumer implements KafkaConsumer {
       {
         down: (part, error) => this.#availability.down(part, brokerTrouble(error, connection)),
         up: (part) => this.#availability.up(part),
-        outOfRange: (partition) => this.#outOfRange(partition),
+        outOfRange: async (partition) => {
+          if (this.#assignment !== undefined) await this.#positions.recover(this.#assignment, partition);
+        },
         relayout: () => this.#relayout(),
         replaced: (topic) => this.#replaced(topic),
       },
@@ -218,7 +219,7 @@ export class GroupConsumer implements KafkaConsumer {
       { maxWaiting: this.#settings.maxWaiting, clock, giveUp: AbortSignal.any([signal, this.#closing.signal]) },
       {
         startOf: async (partition) => {
-          starts ??= this.#starts(assignment);
+          starts ??= this.#positions.starts(assignment);
           return (await starts).get(partition.name) ?? 0;
         },
         wants: (partition) => fetcher.wants(partition),
@@ -273,55 +274,6 @@ export class GroupConsumer implements KafkaConsumer {
     else for (const [partition, position] of positions) partition.wrote(position);
   }
 
-  /** Where the partitions begin: at the committed positions, else as the settings say. */
-  async #starts(assignment: Assignment): Promise<ReadonlyMap<string, Position>> {
-    return await this.#patiently(assignment, async () => {
-      const topics = [...Map.groupBy(assignment.partitions, ({ topic }) => topic)].map(([topic, partitions]) => ({
-        topic,
-        partitions: partitions.map(({ number }) => number),
-      }));
-      const committed = await this.#membership.committed(topics);
-      const starts = new Map(committed.map(({ topic, partition, position }) => [`${topic}/${partition}`, position]));
-      for (const { topic, partitions } of topics) {
-        const fresh = partitions.filter((partition) => !starts.has(`${topic}/${partition}`));
-        if (fresh.length === 0) continue;
-        for (const [partition, { first, end }] of await this.#driver.ranges(topic, fresh)) {
-          starts.set(`${topic}/${partition}`, this.#settings.from === "earliest" ? first : end);
-        }
-      }
-      return starts;
-    });
-  }
-
-  async #outOfRange(partition: AssignedPartition): Promise<void> {
-    const position = partition.fetchFrom;
-    const assignment = this.#assignment;
-    if (position === undefined || assignment === undefined) return;
-    try {
-      const ranges = await this.#patiently(assignment, () => this.#driver.ranges(partition.topic, [partition.number]));
-      const range = ranges.get(partition.number) ?? { first: 0, end: 0 };
-      partition.seek(resolveOutOfRange(partition.name, position, range, this.#settings.onOutOfRange, this.#context.logger));
-    } catch (error) {
-      partition.fail(error);
-    }
-  }
-
-  /** Tries until it works, or the assignment is lost or given up. */
-  async #patiently<R>(assignment: Assignment, request: () => Promise<R>): Promise<R> {
-    const over = AbortSignal.any([assignment.lost, this.#context.signal, this.#closing.signal]);
-    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-      try {
-        const result = await request();
-        this.#availability.up(POSITIONS);
-        return result;
-      } catch (error) {
-        over.throwIfAborted();
-        this.#availability.down(POSITIONS, brokerTrouble(error, this.#context.connection));
-        await sleep(pause, over, this.#context.clock);
-      }
-    }
-  }
-
   async #relayout(): Promise<ReadonlyMap<string, TopicInfo>> {
     try {
       const topics = await this.#driver.topics(this.#settings.topics);
@@ -352,23 +304,9 @@ export class GroupConsumer implements KafkaConsumer {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     this.#assignment?.lose("the consumer was closed");
-    if (this.#running !== undefined) await this.#settles(this.#running, LEAVING);
+    if (this.#running !== undefined) await settlesWithin(this.#running, LEAVING, this.#context.clock);
     this.#closed.abort();
     // A client that is just trying to connect does not let itself be stopped; it is not waited for.
-    await this.#settles(Promise.resolve(this.#driver[Symbol.asyncDispose]()), CLOSING);
-  }
-}
-
-/** The result, or undefined when the signal aborts first. */
-async function unlessAborted<R>(promise: Promise<R>, signal: AbortSignal): Promise<R | undefined> {
-  if (signal.aborted) return undefined;
-  const aborted = Promise.withResolvers<undefined>();
-  const abort = () => aborted.resolve(undefined);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-    promise.catch(() => {});
+    await settlesWithin(this.#driver[Symbol.asyncDispose](), CLOSING, this.#context.clock);
   }
 }

@@ -196,7 +196,7 @@ for (const client of KAFKA_CLIENTS) {
     it("goes on where it stopped, without a repeat", async (t) => {
       const topic = await makeTopic(address, 3);
       for (const partition of [0, 1, 2]) await produce(address, topic, partition, numbered(20_000));
-      const first = open(t, topic, {}, { work: () => new Promise((resolve) => setImmediate(resolve)) });
+      const first = open(t, topic, {}, { work: () => new Promise((resolve) => setTimeout(resolve, 40)) });
       await until("some are read", () => first.count > 5000);
       await first.stop();
       assert.ok(first.count < 60_000);

@@ -8,15 +8,33 @@ export type EventFunction<T, U> = (value: T, event: Readonly<Event<T>>) => U;
 
 /** Replaces each value. */
 export function mapTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
+  return eachTransform(name, (event) => {
+    event.value = fn(event.value, event);
+    if (event.value instanceof Promise) refusePromise(event.value, name);
+  });
+}
+
+/** Looks at each event and passes it on. */
+export function tapTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
+  return eachTransform(name, (event) => {
+    fn(event.value, event);
+  });
+}
+
+/** Sets each event's key. */
+export function keyByTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
+  return eachTransform(name, (event) => {
+    event.key = keyText(fn(event.value, event));
+  });
+}
+
+/** Does something to each event of a batch. */
+function eachTransform(name: string, apply: (event: Event) => void): Transform {
   return (batch) => {
     const { events } = batch;
     let index = 0;
     try {
-      for (; index < events.length; index++) {
-        const event = events[index] as Event;
-        event.value = fn(event.value, event);
-      }
-      refusePromise(events[0]?.value, name);
+      for (; index < events.length; index++) apply(events[index] as Event);
     } catch (cause) {
       throw truncate(batch, events.slice(0, index), index, name, cause);
     }
@@ -34,7 +52,7 @@ export function filterTransform(name: string, fn: EventFunction<unknown, unknown
       for (; index < events.length; index++) {
         const event = events[index] as Event;
         const keep = fn(event.value, event);
-        if (index === 0) refusePromise(keep, name);
+        if (keep instanceof Promise) refusePromise(keep, name);
         if (keep) events[kept++] = event;
       }
     } catch (cause) {
@@ -70,40 +88,6 @@ export function flatMapTransform(name: string, fn: EventFunction<unknown, Iterab
   };
 }
 
-/** Looks at each event and passes it on. */
-export function tapTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
-  return (batch) => {
-    const { events } = batch;
-    let index = 0;
-    try {
-      for (; index < events.length; index++) {
-        const event = events[index] as Event;
-        fn(event.value, event);
-      }
-    } catch (cause) {
-      throw truncate(batch, events.slice(0, index), index, name, cause);
-    }
-    return batch;
-  };
-}
-
-/** Sets each event's key. */
-export function keyByTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
-  return (batch) => {
-    const { events } = batch;
-    let index = 0;
-    try {
-      for (; index < events.length; index++) {
-        const event = events[index] as Event;
-        event.key = keyText(fn(event.value, event));
-      }
-    } catch (cause) {
-      throw truncate(batch, events.slice(0, index), index, name, cause);
-    }
-    return batch;
-  };
-}
-
 /** @throws TypeError when it is neither text, a number, a big integer nor undefined */
 export function keyText(key: unknown): string | undefined {
   if (typeof key === "string" || key === undefined) return key;
@@ -126,9 +110,7 @@ function withValue(event: Event, value: unknown): Event {
 }
 
 /** An async function in a synchronous step would pass promises on as values. */
-function refusePromise(value: unknown, name: string): void {
-  if (value instanceof Promise) {
-    value.catch(() => undefined);
-    throw new TypeError(`the function of "${name}" returned a promise; use mapAsync for asynchronous work`);
-  }
+function refusePromise(promise: Promise<unknown>, name: string): never {
+  promise.catch(() => undefined);
+  throw new TypeError(`the function of "${name}" returned a promise; use mapAsync for asynchronous work`);
 }

@@ -17,7 +17,10 @@ export interface Bid {
 
 /** Events of all kinds for each second of event time: ten windows of ten seconds in a million. */
 const RATE = 10_000;
-const START = 1_700_000_000_000;
+/** Early, because Kafka Streams looks through all of time from 1970 on when it gives out its first window. */
+const START = 86_400_000;
+/** Behind all bids of any benchmark. */
+const CLOSING = START + 86_400_000;
 const FIRST_ID = 1000;
 const ACTIVE_PEOPLE = 1000;
 const IN_FLIGHT_AUCTIONS = 100;
@@ -41,7 +44,7 @@ export function closingBids(partitions: number): Bid[] {
   const closing: Bid[] = [];
   for (let auction = 0; auction < FIRST_ID; auction++) {
     const partition = partitionOfKey(String(auction), partitions);
-    closing[partition] ??= { ...bid(4, START + 86_400_000), auction };
+    closing[partition] ??= { ...bid(4, CLOSING), auction };
   }
   return closing;
 }

@@ -1,5 +1,5 @@
 import type { ConsumerInfo } from "@nats-io/jetstream";
-import type { Msg, NatsConnection as Client } from "@nats-io/transport-node";
+import type { Msg, NatsConnection as Client, Subscription } from "@nats-io/transport-node";
 import { createInbox } from "@nats-io/transport-node";
 
 import { ConfigError, InfrastructureError, messageOf } from "../errors.ts";
@@ -89,6 +89,10 @@ export class PinKeeper {
   readonly #lost: (reason: string) => void;
   #cancel: () => void;
   #kept: number;
+  /** When the requests were sent that are not answered; answers come in order. */
+  #asked: number[] = [];
+  #client: Client | undefined;
+  #inbox: Subscription | undefined;
 
   /** @param lost told when the server, or the time since it last answered, says that the pin is not ours any more */
   constructor(parts: PartitionParts, pin: string, lost: (reason: string) => void) {
@@ -106,7 +110,7 @@ export class PinKeeper {
 
   /** Stops keeping it, and hands it over when it may still be ours. */
   async release(): Promise<void> {
-    this.#cancel();
+    this.stop();
     const { api, wanted } = this.#parts;
     if (!this.sure) return;
     try {
@@ -121,33 +125,44 @@ export class PinKeeper {
   /** Stops keeping it. */
   stop(): void {
     this.#cancel();
+    this.#inbox?.unsubscribe();
   }
 
   #schedule(): () => void {
-    return this.#parts.clock.after(this.#parts.wanted.takeover / 4, () => {
+    return this.#parts.clock.after(this.#parts.wanted.takeover / 3, () => {
       this.#cancel = this.#schedule();
       const { client } = this.#parts.api.link;
       if (client !== undefined) this.#keep(client);
     });
   }
 
-  /** Asks for at most one byte: the server notes that the owner lives, and has no message that is so small. */
+  /**
+   * Asks for at most one byte, if it is there at once: the server notes that the owner lives, answers, and has no message that
+   * is so small.
+   */
   #keep(client: Client): void {
     const { wanted, clock } = this.#parts;
-    const asked = clock.now();
-    const request = { batch: 1, max_bytes: 1, expires: 1_000_000_000, group: GROUP, id: this.#pin };
-    const reply = createInbox();
-    const answer = (error: Error | null, message: Msg) => {
-      const code = message.headers?.code ?? 0;
-      if (error !== null) this.#lost(messageOf(error));
-      else if (code === 423) this.#lost("another instance owns the consumer");
-      else if (code === 408 || code === 409) this.#kept = Math.max(this.#kept, asked);
-    };
+    const request = { batch: 1, max_bytes: 1, no_wait: true, group: GROUP, id: this.#pin };
     try {
-      client.subscribe(reply, { max: 1, callback: answer });
+      if (this.#client !== client) {
+        this.#client = client;
+        this.#asked = [];
+        this.#inbox = client.subscribe(createInbox(), { callback: (error, message) => this.#answered(error, message) });
+      }
+      const reply = this.#inbox?.getSubject() ?? "";
       client.publish(`$JS.API.CONSUMER.MSG.NEXT.${wanted.stream}.${wanted.name}`, JSON.stringify(request), { reply });
+      this.#asked.push(clock.now());
     } catch {
       // The connection was just lost: the link will say so.
     }
+  }
+
+  #answered(error: Error | null, message: Msg): void {
+    const asked = this.#asked.shift() ?? this.#kept;
+    const code = message.headers?.code ?? 0;
+    if (error !== null) this.#lost(messageOf(error));
+    else if (code === 423) this.#lost("another instance owns the consumer");
+    // No messages, no such small ones, or others asked for before: all said after noting that we live.
+    else if (code === 404 || code === 408 || code === 409) this.#kept = asked;
   }
 }

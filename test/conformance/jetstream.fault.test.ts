@@ -106,6 +106,14 @@ describe("the JetStream source: a server that goes away", () => {
     });
   }
 
+  it("says why, and lives on, when the server's certificate is not trusted", async (t) => {
+    await using service = await startNats({ tls: true });
+    await using reader = new Reader(service.address, jetstreamSource({ stream: "any" }));
+    await until("the reason is told", () => reader.notes.reasons.length > 0);
+    assert.match(reader.notes.reasons[0] ?? "", /^NATS is away: tls:\/\/127\.0\.0\.1:\d+: .*(certificate|signed)/);
+    t.diagnostic(reader.notes.reasons[0] ?? "");
+  });
+
   it("goes on after it did not answer for a while", async (t) => {
     const service = await server(t);
     const stream = await makeStreamToStay(t, service.address);
@@ -169,6 +177,21 @@ describe("the JetStream source: what is deleted under it", () => {
       assert.match(reader.error.message, new RegExp(`JetStream has no stream "${stream}"`));
     });
   }
+
+  it("reads a stream that was made anew from its beginning", async (t) => {
+    const { address } = await server(t);
+    const stream = await makeStreamToStay(t, address);
+    await store(t, address, `${stream}.x`, numbers(0, 100));
+    await using reader = new Reader(address, jetstreamSource({ stream, subject: `${stream}.>`, create: true }));
+    await until("all are read", () => reader.events.length === 100);
+    const { manager } = await natsClient(t, address);
+    await ackPending(manager, stream, "millrace-test", 0);
+    await manager.streams.delete(stream);
+    await until("it is there again", async () => await manager.streams.info(stream).then(() => true));
+    await store(t, address, `${stream}.x`, numbers(100, 105));
+    await until("the new ones are read", () => reader.events.length === 105);
+    assert.deepEqual(reader.texts, numbers(0, 105));
+  });
 
   it("makes an owned consumer anew, and reads what was held again", async (t) => {
     const { address } = await server(t);

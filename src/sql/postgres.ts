@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
 import { DatabaseError, Pool } from "pg";
 
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
@@ -7,7 +9,8 @@ import { checkText, insertText, RowRefusedError } from "./database.ts";
 
 /** Connections of one process to one database, shared by all sinks. */
 const MOST_CONNECTIONS = 4;
-const PATIENCE = { connect: 5_000, statement: 30_000 };
+/** In milliseconds. Closing waits for statements under way: of a server that hangs, no longer than this. */
+const PATIENCE = { connect: 5_000, statement: 30_000, close: 1_000 };
 
 /**
  * A pool of connections to PostgreSQL. It connects when it is first written to.
@@ -48,7 +51,7 @@ export function openPostgres(url: string): Database {
       }
     },
     [Symbol.asyncDispose]: () => {
-      closed ??= pool.end();
+      closed ??= Promise.race([pool.end(), sleep(PATIENCE.close, undefined, { ref: false })]);
       return closed;
     },
   };

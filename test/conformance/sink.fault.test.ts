@@ -167,6 +167,20 @@ for (const { name, start, prepare, spec, read } of HARNESSES) {
       assert.deepEqual(withoutRepeats(await read(service)), sequence(3 * BATCH));
     });
 
+    it("closes soon while its server hangs and a write was given up", async (t) => {
+      const { service, sink } = await open(t);
+      await sink.write(batchOf(0), never);
+      await service.freeze();
+      const stop = new AbortController();
+      const writing = sink.write(batchOf(1), stop.signal);
+      setTimeout(() => stop.abort(new PlannedStop("test")), 50);
+      await assert.rejects(writing, PlannedStop);
+      const began = performance.now();
+      await sink[Symbol.asyncDispose]();
+      assert.ok(performance.now() - began < 5000);
+      await service.thaw();
+    });
+
     it("closes at once while its server is away", async (t) => {
       const { service, sink } = await open(t);
       await sink.write(batchOf(0), never);

@@ -19,6 +19,8 @@ export interface Logs {
   readonly logger: Logger;
   /** Hides these texts too, from the next line on. */
   hide(secrets: Iterable<string>): void;
+  /** A text as it may be shown elsewhere too. */
+  shown(text: string): string;
 }
 
 /** Fields whose value is never shown, at the top of a line or one or two levels down. */
@@ -47,6 +49,7 @@ export function openLogs(options: LogOptions, fields: Readonly<Record<string, un
     hide(more) {
       for (const secret of more) secrets.add(secret);
     },
+    shown: (text) => redact(text, secrets),
   };
 }
 

@@ -2,13 +2,13 @@ import type { Settings } from "../config/settings.ts";
 import type { WorkerId } from "../worker/messages.ts";
 import { backOff, type Random } from "./back-off.ts";
 import type { Task, Worker } from "./model.ts";
-import type { Trial } from "./suspects.ts";
+import { MOST_ALONE, MOST_SEARCHING, type Trial } from "./suspects.ts";
 
 /** A regular worker that starts within this time is worth waiting for: its tasks stay with it. Milliseconds. */
 const SOON = 1000;
 
-/** Workers for trials that may exist at once, besides the regular ones. */
-const MOST_TRIALS = 8;
+/** The longest back-off, in times of the shortest, of a worker that a task may have made die. */
+const PATIENCE = 4;
 
 /** The settings that decide about workers. */
 export type CrewSettings = Pick<Settings, "workers" | "restart">;
@@ -63,11 +63,15 @@ export class Crew {
   /** The worker of a trial; a new one when there is room, else undefined. */
   forTrial(trial: Trial, now: number): Worker | undefined {
     const numbers = new Set<number>();
+    let others = 0;
+    const searching = trial.search !== undefined;
     for (const worker of this.#workers.values()) {
+      if (worker.trial === undefined) continue;
       if (worker.trial === trial && worker.phase !== "leaving") return worker;
-      if (worker.trial !== undefined) numbers.add(worker.number);
+      numbers.add(worker.number);
+      if ((worker.trial.search !== undefined) === searching) others++;
     }
-    if (numbers.size >= MOST_TRIALS) return undefined;
+    if (others >= (searching ? MOST_SEARCHING : MOST_ALONE)) return undefined;
     let number = this.#settings.workers + 1;
     while (numbers.has(number)) number++;
     return this.#add(number, trial, now);
@@ -75,17 +79,18 @@ export class Crew {
 
   /**
    * Takes a worker's place from it. A regular one gets a successor: at once when a task was at fault, else after a
-   * back-off that doubles with each failure in a row.
+   * back-off that doubles with each failure in a row, up to a low limit when a task may have been at fault.
    */
-  succeed(worker: Worker, fault: "task" | "worker", now: number): void {
+  succeed(worker: Worker, fault: "task" | "unknown" | "worker", now: number): void {
     if (worker.trial !== undefined) return;
     const place = worker.number - 1;
     let wait = 0;
-    if (fault === "worker") {
+    if (fault !== "task") {
       const lived = worker.startedAt === 0 ? 0 : now - worker.startedAt;
       const failures = lived >= this.#settings.restart.resetAfter ? 1 : (this.#failures[place] ?? 0) + 1;
       this.#failures[place] = failures;
-      wait = backOff(failures, this.#settings.restart, this.#random);
+      const { min, max } = this.#settings.restart;
+      wait = backOff(failures, { min, max: fault === "worker" ? max : Math.min(max, PATIENCE * min) }, this.#random);
     }
     this.#add(worker.number, undefined, now + wait);
   }

@@ -17,7 +17,7 @@ import {
   viewTask,
   type Worker,
 } from "./model.ts";
-import { Suspects, type Verdict } from "./suspects.ts";
+import { Suspects, type Trial, type Verdict } from "./suspects.ts";
 
 /** The processes that a fleet decides about. */
 export interface Processes {
@@ -299,6 +299,7 @@ export class Fleet {
     switch (message.type) {
       case "built":
         instance.finite = message.finite;
+        instance.built = true;
         break;
       case "running":
         instance.runningSince = now;
@@ -443,12 +444,14 @@ export class Fleet {
     if (this.#draining) return;
     this.#workerRestarts++;
     const memory = cause.what.startsWith("memory");
-    this.#crew.succeed(worker, cause.blamed !== undefined || memory ? "task" : "worker", now);
+    const unknown = tasks.length > 0 && !cause.external ? "unknown" : "worker";
+    this.#crew.succeed(worker, cause.blamed !== undefined || memory ? "task" : unknown, now);
     const verdicts = this.#suspects.death({
       at: now,
       tasks,
       blamed: cause.blamed?.task.id,
       external: cause.external,
+      memory,
       age: now - worker.startedAt,
       trial: worker.trial,
     });
@@ -484,7 +487,7 @@ export class Fleet {
       instance.dueAt = alone ? now + backOff(instance.failures, this.#settings.restart, this.#random) : now;
       setState(instance, quarantined ? "quarantined" : "backing-off", task.suspicion, now);
     }
-    this.#stopRuns(task.instances, task.suspicion);
+    if (quarantined || alone) this.#stopRuns(task.instances, task.suspicion);
   }
 
   /** Begins, ends and clears trials and quarantines as time passes. */
@@ -499,20 +502,30 @@ export class Fleet {
       }
     }
     for (const id of this.#suspects.clear(now)) this.#acquit(id);
+    for (const trial of this.#suspects.trials()) this.#gather(trial, now);
     for (const worker of this.#crew.all()) {
       const { trial } = worker;
-      if (trial !== undefined && trial.until === undefined && worker.phase === "ready" && this.#complete(worker))
+      if (trial !== undefined && trial.until === undefined && worker.phase === "ready" && this.#complete(worker, now))
         trial.until = now + trial.length;
     }
   }
 
-  /** Whether every instance of a trial's tasks is on the trial's worker. */
-  #complete(worker: Worker): boolean {
+  /** Whether every instance of a trial's tasks has been started on the trial's worker. */
+  #complete(worker: Worker, now: number): boolean {
+    const waits = (instance: Instance) => instance.run === undefined && instance.dueAt > now;
     for (const id of worker.trial?.tasks ?? []) {
-      const task = this.#tasks.get(id);
-      if (task?.instances.some((instance) => instance.wanted && instance.worker !== worker)) return false;
+      const instances = this.#tasks.get(id)?.instances ?? [];
+      if (!instances.every((each) => !each.wanted || waits(each) || (each.worker === worker && each.built))) return false;
     }
-    return true;
+    return worker.runs.size > 0;
+  }
+
+  /** Brings the tasks of a trial to its worker, once there is room for one. */
+  #gather(trial: Trial, now: number): void {
+    const placed = [...trial.tasks].flatMap((id) => this.#tasks.get(id)?.instances.filter(({ run }) => run !== undefined) ?? []);
+    const elsewhere = placed.filter(({ worker }) => worker?.trial !== trial);
+    if (elsewhere.length === 0 || this.#crew.forTrial(trial, now) === undefined) return;
+    this.#stopRuns(elsewhere, "it is to be tried in another worker");
   }
 
   /** Takes a task that did no harm back to the regular workers. */
@@ -534,7 +547,7 @@ export class Fleet {
       const trial = this.#suspects.trialOf(task.id);
       for (const instance of task.instances) {
         if (!instance.wanted || instance.run !== undefined || instance.dueAt > now) continue;
-        const worker = trial === undefined ? this.#crew.choose(task, now) : this.#crew.forTrial(trial, now);
+        const worker = this.#workerFor(task, trial, now);
         if (worker === undefined) break;
         this.#assign(instance, worker, now);
         if (worker.phase === "ready") starts.set(worker, [...(starts.get(worker) ?? []), instance]);
@@ -543,11 +556,18 @@ export class Fleet {
     for (const [worker, instances] of starts) this.#send(worker, instances);
   }
 
+  /** A task that is one of many suspects runs on a regular worker as long as there is no room for its trial. */
+  #workerFor(task: Task, trial: Trial | undefined, now: number): Worker | undefined {
+    const own = trial === undefined ? undefined : this.#crew.forTrial(trial, now);
+    return own ?? (trial === undefined || trial.tasks.size > 1 ? this.#crew.choose(task, now) : undefined);
+  }
+
   #assign(instance: Instance, worker: Worker, now: number): void {
     const run = ++this.#lastRun;
     instance.run = run;
     instance.worker = worker;
     instance.abandoned = false;
+    instance.built = false;
     worker.runs.set(run, instance);
     if (instance.state !== "starting") setState(instance, "starting", instance.reason, now);
   }

@@ -30,6 +30,8 @@ export interface Instance {
   /** When a stop was asked for; the worker gets until then to obey, then the run is given up. */
   stopBy: number | undefined;
   abandoned: boolean;
+  /** Whether this attempt has built its plan. */
+  built: boolean;
   /** When this attempt became `running`. */
   runningSince: number | undefined;
   /** Failures in a row. */
@@ -232,6 +234,7 @@ function newInstance(task: Task, index: number, now: number): Instance {
     worker: undefined,
     stopBy: undefined,
     abandoned: false,
+    built: false,
     runningSince: undefined,
     failures: 0,
     restarts: 0,

@@ -8,6 +8,7 @@ import { openMetrics } from "../observability/metrics.ts";
 import { openTaskManager } from "../tasks/manager.ts";
 import type { TaskManager } from "../tasks/manager.ts";
 import type { TaskSet } from "../tasks/task.ts";
+import type { FromWorker } from "../worker/messages.ts";
 import { Fleet, TICK } from "./fleet.ts";
 import { outcomeOf } from "./outcome.ts";
 import { Progress } from "./progress.ts";
@@ -68,8 +69,8 @@ class Supervisor {
     this.#logs = openLogs(log, {});
     this.#logger = this.#logs.logger;
     this.#processes = new WorkerProcesses(settings, log, {
-      message: (worker, message) => this.#fleet.message(worker, message),
-      words: (worker, words) => this.#fleet.words(worker, words),
+      message: (worker, message) => this.#fleet.message(worker, this.#shown(message)),
+      words: (worker, words) => this.#fleet.words(worker, { ...words, what: this.#logs.shown(words.what) }),
       gone: (worker, exit) => this.#fleet.gone(worker, exit),
     });
     const processes = this.#processes;
@@ -123,9 +124,14 @@ class Supervisor {
   }
 
   #begin(set: TaskSet): void {
-    if (set.valid.size === 0) throw new ConfigError(faultsOf(set));
+    if (set.valid.size === 0 && !this.#awaits(set)) throw new ConfigError(faultsOf(set));
     this.#hideSecrets(set);
     this.#fleet.apply({ added: [...set.valid.values()], changed: [], removed: [], set });
+  }
+
+  /** Whether tasks may still come from a store that is away, such as a database. A folder that is missing is a mistake. */
+  #awaits(set: TaskSet): boolean {
+    return set.awayStores.some(({ store }) => !store.startsWith("files "));
   }
 
   async #follow(manager: TaskManager): Promise<void> {
@@ -143,15 +149,27 @@ class Supervisor {
     for (const { secrets } of set.valid.values()) this.#logs.hide(secrets);
   }
 
+  /** Reasons end up in the admin server. */
+  #shown(message: FromWorker): FromWorker {
+    if (message.type === "waiting" && message.reason !== undefined) return { ...message, reason: this.#logs.shown(message.reason) };
+    if (message.type !== "ended" || message.end.how !== "failed") return message;
+    return { ...message, end: { ...message.end, reason: this.#logs.shown(message.end.reason) } };
+  }
+
   #tick(): void {
     this.#fleet.tick();
     this.#progress?.tell();
     if (this.#fleet.drained) {
       this.#end(this.#fleet.lost > 0 ? FAILED : this.#code, "everything has stopped");
-    } else if (this.#options.until === "done" && this.#drainTimer === undefined) {
+    } else if (this.#options.until === "done" && this.#drainTimer === undefined && !this.#waiting()) {
       const outcome = outcomeOf(this.#fleet);
       if (outcome !== undefined) this.#drain(outcome.what, outcome.failed ? FAILED : DONE);
     }
+  }
+
+  #waiting(): boolean {
+    const set = this.#manager?.current();
+    return set === undefined || (set.valid.size === 0 && this.#awaits(set));
   }
 
   #drain(why: string, code: number): void {

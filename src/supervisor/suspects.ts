@@ -16,6 +16,8 @@ export interface Trial {
 interface Search {
   found: number;
   open: number;
+  /** Whether a group was cleared before its time. */
+  hurried: boolean;
 }
 
 /** How a worker died, as far as it matters for finding out which task did it. */
@@ -27,6 +29,8 @@ export interface Death {
   readonly blamed: string | undefined;
   /** Whether somebody outside killed it: no task is to blame then. */
   readonly external: boolean;
+  /** Whether it was replaced for its memory: that never comes from outside. */
+  readonly memory: boolean;
   /** How long it had run. Milliseconds. */
   readonly age: number;
   /** The trial that it was for, if any. */
@@ -51,6 +55,9 @@ interface TaskRecord {
 
 /** Groups that a search splits its suspects into. */
 const SPLIT = 4;
+/** Workers that may exist at once, besides the regular ones, for searches and for tasks tried alone. */
+export const MOST_SEARCHING = 6;
+export const MOST_ALONE = 4;
 /** The longest trial, and how long a death is remembered for a search. */
 const HOUR = 3_600_000;
 /** Two deaths of workers with a task in common, so close together, begin a search. */
@@ -105,7 +112,7 @@ export class Suspects {
     const alone = trial !== undefined && trial.tasks.size === 1 ? [...trial.tasks][0] : undefined;
     if (alone !== undefined) return this.#diedAlone(alone, death.at);
     if (blamed !== undefined) return this.#blame(blamed, trial);
-    if (trial !== undefined) return this.#split([...trial.tasks], trial.length, trial.search);
+    if (trial !== undefined) return this.#split([...trial.tasks], death.at, trial.length, trial.search);
     return this.#unexplained(death);
   }
 
@@ -188,13 +195,15 @@ export class Suspects {
     this.#deaths = this.#deaths.filter((earlier) => death.at - earlier.at < Math.max(together, HOUR));
     const again = this.#deaths.some((earlier) => death.at - earlier.at < together && death.tasks.some((task) => earlier.tasks.has(task)));
     this.#deaths.push({ at: death.at, tasks: new Set(death.tasks) });
-    if (!again || death.at < this.#noSearchUntil) return [];
+    // One search after the other: they would take each other's workers.
+    if (this.#searching() > MOST_SEARCHING - SPLIT) return [];
+    if ((!again && !death.memory) || death.at < this.#noSearchUntil) return [];
     const suspects = death.tasks.filter((task) => !this.#trials.has(task));
-    return this.#split(suspects, Math.min(HOUR, Math.max(this.#trialLength, 2 * death.age)), undefined);
+    return this.#split(suspects, death.at, Math.min(HOUR, Math.max(this.#trialLength / 4, 2 * death.age)), undefined);
   }
 
-  #split(tasks: readonly string[], length: number, earlier: Search | undefined): readonly Verdict[] {
-    const search = earlier ?? { found: 0, open: 0 };
+  #split(tasks: readonly string[], at: number, length: number, earlier: Search | undefined): readonly Verdict[] {
+    const search = earlier ?? { found: 0, open: 0, hurried: false };
     if (earlier !== undefined) search.open--;
     const groups = Math.min(SPLIT, tasks.length);
     for (let group = 0; group < groups; group++) {
@@ -203,7 +212,24 @@ export class Suspects {
       for (const task of members) this.#trials.set(task, trial);
     }
     search.open += groups;
+    this.#makeRoom(at);
     return tasks.map((task) => ({ task, verdict: "trial" }));
+  }
+
+  /** When a search has more groups than there are workers for them, its largest groups that do no harm are cleared early. */
+  #makeRoom(at: number): void {
+    const trials = this.trials().filter(({ search }) => search !== undefined);
+    const running = trials.filter(({ until }) => until !== undefined);
+    const early = running.toSorted((a, b) => b.tasks.size - a.tasks.size);
+    for (const trial of early.slice(0, Math.max(0, trials.length - MOST_SEARCHING))) {
+      trial.until = at;
+      if (trial.search !== undefined) trial.search.hurried = true;
+    }
+  }
+
+  /** Groups that searches have now. */
+  #searching(): number {
+    return this.trials().filter(({ search }) => search !== undefined).length;
   }
 
   #tryAlone(task: string): void {
@@ -216,8 +242,9 @@ export class Suspects {
     if (search === undefined) return;
     search.open--;
     if (search.open > 0) return;
-    this.#fruitless = search.found > 0 ? 0 : this.#fruitless + 1;
-    if (search.found === 0) this.#noSearchUntil = now + HOUR * 2 ** Math.min(this.#fruitless - 1, 10);
+    const fruitless = search.found === 0 && !search.hurried;
+    this.#fruitless = fruitless ? this.#fruitless + 1 : 0;
+    if (fruitless) this.#noSearchUntil = now + HOUR * 2 ** Math.min(this.#fruitless - 1, 10);
   }
 
   #record(task: string): TaskRecord {

@@ -1,11 +1,11 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 import type { Settings } from "../config/settings.ts";
 import { type LogOptions } from "../observability/logs.ts";
 import type { FromWorker, LastWords, ToWorker, WorkerId } from "../worker/messages.ts";
+import { starvedTime } from "../worker/watchdog.ts";
 import type { Exit } from "./deaths.ts";
 import type { Processes } from "./fleet.ts";
 
@@ -53,8 +53,7 @@ export class WorkerProcesses implements Processes {
     child.on("exit", (code, signal) => {
       void wordsEnd.then(() => this.#gone(id, { code, signal }));
     });
-    const { connections, heartbeat, rssLimit } = beginOf(this.#settings);
-    this.send(id, { type: "begin", number: worker.number, supervisor: process.pid, connections, log: this.#log, heartbeat, rssLimit });
+    this.send(id, this.#begin(worker.number));
     return child.pid;
   }
 
@@ -74,17 +73,18 @@ export class WorkerProcesses implements Processes {
 
   starved(worker: WorkerId): number | undefined {
     const pid = this.#children.get(worker)?.pid;
-    if (pid === undefined) return undefined;
-    try {
-      // Linux: nanoseconds on a processor, nanoseconds waiting for one, times put on one; of the main thread.
-      return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6;
-    } catch {
-      return undefined;
-    }
+    return pid === undefined ? undefined : starvedTime(pid);
   }
 
   #gone(id: WorkerId, exit: Exit): void {
     if (this.#children.delete(id)) this.#listener.gone(id, exit);
+  }
+
+  #begin(number: number): ToWorker {
+    const { kafka, nats, redis, worker, directory } = this.#settings;
+    const connections = { kafka, nats, redis };
+    const { heartbeat, rssLimit } = worker;
+    return { type: "begin", number, supervisor: process.pid, connections, directory, log: this.#log, heartbeat, rssLimit };
   }
 
   /** Settles when nothing more is to come, or soon after the process has ended. */
@@ -108,11 +108,6 @@ export class WorkerProcesses implements Processes {
     await promise;
     pipe.destroy();
   }
-}
-
-function beginOf(settings: Settings) {
-  const { kafka, nats, redis, worker } = settings;
-  return { connections: { kafka, nats, redis }, heartbeat: worker.heartbeat, rssLimit: worker.rssLimit };
 }
 
 function parseWords(line: string): LastWords | undefined {

@@ -13,10 +13,13 @@ export interface HostOptions extends RunSurroundings {
   readonly code: ProductCode;
   readonly watchdog: Watchdog;
   readonly send: (message: FromWorker) => void;
+  /** Milliseconds without a report until the supervisor replaces this process. */
+  readonly heartbeat: number;
 }
 
-/** How often a worker reports. Milliseconds. */
+/** How often a worker reports: milliseconds, or this part of the heartbeat if that is less. */
 const REPORT = 1000;
+const REPORTS = 5;
 
 /** Runs instances of tasks in this process as the supervisor tells it to. */
 export class Host {
@@ -28,7 +31,7 @@ export class Host {
   constructor(options: HostOptions) {
     this.#options = options;
     this.#logger = options.logger;
-    setInterval(() => this.#report(), REPORT);
+    setInterval(() => this.#report(), Math.min(REPORT, options.heartbeat / REPORTS));
   }
 
   /** Does what a message says. */

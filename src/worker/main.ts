@@ -40,12 +40,14 @@ function begin(message: Begin): Host {
   };
   const started = new Host({
     connections: message.connections,
+    directory: message.directory,
     shared: openSharedResources(),
     logger,
     logs,
     code: followProductCode(),
     watchdog: startWatchdog(message),
     send,
+    heartbeat: message.heartbeat,
   });
   send({ type: "ready" });
   return started;

@@ -30,6 +30,8 @@ export type ToWorker =
       /** The supervisor's process id. */
       readonly supervisor: number;
       readonly connections: Connections;
+      /** What relative paths of files count from. */
+      readonly directory: string;
       readonly log: LogOptions;
       /** Milliseconds without a turn of the event loop until the supervisor replaces the worker. */
       readonly heartbeat: number;

@@ -1,7 +1,7 @@
 import { systemClock } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import type { Logger, OpenContext, SharedResources, SourceSpec, TaskIdentity } from "../contracts.ts";
-import { ConfigError, DataError, InfrastructureError, messageOf, NotReadyError, PlanError, PlannedStop } from "../errors.ts";
+import { InfrastructureError, messageOf, MillraceError, NotReadyError, PlannedStop } from "../errors.ts";
 import { createInstance, type Instance } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";
 import { redact } from "../secrets.ts";
@@ -12,6 +12,8 @@ import type { Assignment, RunEnd, RunStats } from "./messages.ts";
 /** What all runs of a worker share. */
 export interface RunSurroundings {
   readonly connections: Connections;
+  /** What relative paths of files count from. */
+  readonly directory: string;
   readonly shared: SharedResources;
   readonly logger: Logger;
 }
@@ -81,6 +83,7 @@ export class Run {
     const context: OpenContext = {
       task: identity,
       connections: this.#surroundings.connections,
+      directory: this.#surroundings.directory,
       shared: this.#surroundings.shared,
       logger: this.#logger,
       clock: systemClock,
@@ -100,7 +103,7 @@ export class Run {
     const reason = this.#shown(messageOf(error));
     if (error instanceof NotReadyError) return { how: "failed", kind: "not-ready", reason };
     if (error instanceof InfrastructureError) return { how: "failed", kind: "infrastructure", reason };
-    const final = error instanceof DataError || error instanceof ConfigError || error instanceof PlanError;
+    const final = error instanceof MillraceError;
     // Whatever else was thrown may pass, as a lost connection does: it is tried again, a few times.
     return { how: "failed", kind: final || this.#instance === undefined ? "final" : "unknown", reason };
   }

@@ -6,17 +6,20 @@ import { workerData } from "node:worker_threads";
 
 import { EXECUTING, placeOf, say } from "./last-words.ts";
 import type { LastWords, RunId } from "./messages.ts";
-import { INSPECTED, TURNS, type WatchdogData } from "./watchdog.ts";
+import { INSPECTED, starvedTime, TURNS, type WatchdogData } from "./watchdog.ts";
 
 const { supervisor, heartbeat, rssLimit, shared } = workerData as WatchdogData;
 
 /** How often this thread looks. Milliseconds. */
-const LOOK = 1000;
+const LOOK = Math.min(1000, heartbeat / 8);
+/** After this part of the heartbeat it is time to ask: late, since asking slows the process down, but in time for the answer. */
+const SUSPICIOUS = 0.6;
 /** How long the event loop may take to stop at the next statement. Milliseconds. */
 const PAUSE_TIMEOUT = 2000;
 
 let turns = -1;
 let turnedAt = performance.now();
+let starvedBefore = 0;
 let asked = false;
 let orphanedFor = 0;
 
@@ -27,12 +30,15 @@ setInterval(() => {
   if (seen !== turns) {
     turns = seen;
     turnedAt = now;
+    starvedBefore = 0;
     asked = false;
     return;
   }
   if (asked || Atomics.load(shared, INSPECTED) === 1) return;
-  const silent = now - turnedAt;
-  const why = silent > heartbeat / 2 ? "blocked" : silent > LOOK && tooLarge() ? "memory" : undefined;
+  const starved = starvedTime(process.pid) ?? 0;
+  starvedBefore ||= starved;
+  const silent = now - turnedAt - (starved - starvedBefore);
+  const why = silent > SUSPICIOUS * heartbeat ? "blocked" : silent > 2 * LOOK && tooLarge() ? "memory" : undefined;
   if (why === undefined) return;
   asked = true;
   askWhoHangs(why);

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { url as inspectorUrl } from "node:inspector";
 import { Worker } from "node:worker_threads";
 
@@ -19,8 +20,9 @@ export interface WatchdogData extends WatchdogOptions {
 export const TURNS = 0;
 export const INSPECTED = 1;
 
-/** How often the event loop shows that it turns. Milliseconds. */
+/** How often the event loop shows that it turns: milliseconds, or this part of the heartbeat if that is less. */
 const BEAT = 500;
+const BEATS = 8;
 
 /** Watches the event loop of this process, from within and from a thread of its own. */
 export interface Watchdog {
@@ -36,6 +38,7 @@ export interface Watchdog {
  */
 export function startWatchdog(options: WatchdogOptions): Watchdog {
   const shared = new Int32Array(new SharedArrayBuffer(8));
+  const every = Math.min(BEAT, options.heartbeat / BEATS);
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const data: WatchdogData = { ...options, shared };
   const thread = new Worker(new URL(`./watchdog-thread.${extension}`, import.meta.url), {
@@ -49,14 +52,14 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
   thread.unref();
 
   let lag = 0;
-  let expected = performance.now() + BEAT;
+  let expected = performance.now() + every;
   setInterval(() => {
     const now = performance.now();
     lag = Math.max(lag, now - expected);
-    expected = now + BEAT;
+    expected = now + every;
     Atomics.add(shared, TURNS, 1);
     Atomics.store(shared, INSPECTED, inspectorUrl() === undefined ? 0 : 1);
-  }, BEAT).unref();
+  }, every).unref();
   return {
     takeLag() {
       const taken = Math.max(lag, performance.now() - expected, 0);
@@ -65,4 +68,17 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
     },
     inspected: () => inspectorUrl() !== undefined,
   };
+}
+
+/**
+ * How long the main thread of a process has waited for a processor since it was started, in milliseconds: time in which it
+ * could not run is no hang. Undefined where the system does not tell (Linux does).
+ */
+export function starvedTime(pid: number): number | undefined {
+  try {
+    // Nanoseconds on a processor, nanoseconds waiting for one, times put on one.
+    return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6;
+  } catch {
+    return undefined;
+  }
 }

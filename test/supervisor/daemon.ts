@@ -37,7 +37,7 @@ export interface Exit {
 
 /** Fast enough for tests. */
 const fast = {
-  worker: { heartbeat: 2000, startTimeout: 20_000, rssLimit: 1024 ** 3 },
+  worker: { heartbeat: 5000, startTimeout: 60_000, rssLimit: 1024 ** 3 },
   restart: { min: 200, max: 2000, resetAfter: 5000 },
   quarantine: { after: 2, min: 60_000, max: 60_000 },
 } as const;
@@ -49,6 +49,11 @@ export class Daemon {
   output = "";
 
   constructor(t: TestContext, options: DaemonOptions) {
+    // Before the folder goes, since hooks run in this order and it can't go while somebody writes to it.
+    t.after(async () => {
+      signalAll([...descendants(this.pid), this.pid], "SIGKILL");
+      await this.exited;
+    });
     this.folder = tempFolder(t);
     mkdirSync(join(this.folder, "products/probe"), { recursive: true });
     mkdirSync(join(this.folder, "tasks"));
@@ -63,10 +68,6 @@ export class Daemon {
     for (const stream of [this.process.stdout, this.process.stderr])
       stream?.setEncoding("utf8").on("data", (text) => (this.output += text));
     this.exited = new Promise((resolve) => this.process.on("close", (code, signal) => resolve({ code, signal })));
-    t.after(async () => {
-      signalAll([...descendants(this.pid), this.pid], "SIGKILL");
-      await this.exited;
-    });
   }
 
   get pid(): number {

@@ -182,7 +182,7 @@ test("leaking tasks are found among many", () => {
 });
 
 test("many killers of several kinds among 300 tasks are all found, and only they", () => {
-  for (const seed of [1, 2, 3, 4, 5]) {
+  for (const seed of [1, 2, 3]) {
     const simulation = new Simulation({ seed });
     const bad: string[] = [];
     for (let index = 0; index < 12; index++) {

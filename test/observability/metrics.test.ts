@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { openMetrics, type TaskFigures } from "../../src/observability/metrics.ts";
+import { LATENCY_BOUNDS } from "../../src/pipeline/latency.ts";
+
+function figures(task: string, more: Partial<TaskFigures> = {}): TaskFigures {
+  return {
+    task,
+    product: "p",
+    state: "running",
+    in: 10,
+    out: 7,
+    filtered: 2,
+    late: 1,
+    failed: 0,
+    retried: 3,
+    inFlight: 4,
+    lag: 5,
+    restarts: 6,
+    latency: undefined,
+    ...more,
+  };
+}
+
+async function collect(...tasks: readonly TaskFigures[]): Promise<string> {
+  const workers = [{ worker: 1, rss: 1000, loopLag: 20 }];
+  return await openMetrics({ tasks: () => tasks, workers: () => workers, workerRestarts: () => 2 })();
+}
+
+test("every number of a task is a series with its task and product", async () => {
+  const text = await collect(figures("a"), figures("b", { lag: undefined }));
+  const expected: Record<string, number> = {
+    millrace_events_in_total: 10,
+    millrace_events_out_total: 7,
+    millrace_events_filtered_total: 2,
+    millrace_events_late_total: 1,
+    millrace_events_failed_total: 0,
+    millrace_calls_retried_total: 3,
+    millrace_task_restarts_total: 6,
+    millrace_in_flight: 4,
+    millrace_lag_events: 5,
+  };
+  for (const [name, value] of Object.entries(expected)) {
+    assert.match(text, new RegExp(`^${name}\\{task="a",product="p"\\} ${value}$`, "m"));
+    assert.match(text, new RegExp(`^# TYPE ${name} ${name.endsWith("_total") ? "counter" : "gauge"}$`, "m"));
+  }
+  assert.doesNotMatch(text, /^millrace_lag_events\{task="b"/m);
+  assert.match(text, /^millrace_task_state\{task="b",product="p",state="running"\} 1$/m);
+  assert.match(text, /^millrace_worker_rss_bytes\{worker="1"\} 1000$/m);
+  assert.match(text, /^millrace_worker_event_loop_lag_seconds\{worker="1"\} 0\.02$/m);
+  assert.match(text, /^millrace_worker_restarts_total 2$/m);
+});
+
+test("latency is a histogram in seconds with cumulated buckets", async () => {
+  const counts = LATENCY_BOUNDS.map((_, index) => (index < 2 ? 5 : 0));
+  const text = await collect(figures("a", { latency: { counts: [...counts, 1], sum: 70_000 } }));
+  assert.match(text, /^# TYPE millrace_latency_seconds histogram$/m);
+  assert.match(text, /^millrace_latency_seconds_count\{task="a",product="p"\} 11$/m);
+  assert.match(text, /^millrace_latency_seconds_sum\{task="a",product="p"\} 70$/m);
+  assert.match(text, /^millrace_latency_seconds_bucket\{task="a",product="p",le="0\.001"\} 5$/m);
+  assert.match(text, /^millrace_latency_seconds_bucket\{task="a",product="p",le="60"\} 10$/m);
+  assert.match(text, /^millrace_latency_seconds_bucket\{task="a",product="p",le="\+Inf"\} 11$/m);
+});
+
+test("thousands of tasks have a series each", async () => {
+  const text = await collect(...Array.from({ length: 3000 }, (_, index) => figures(`t${index}`)));
+  assert.equal(text.match(/^millrace_events_in_total\{/gm)?.length, 3000);
+});

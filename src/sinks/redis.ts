@@ -66,7 +66,8 @@ export function redisSink(settings: RedisSinkSettings): SinkSpec {
 }
 
 type Encoded = Uint8Array | string | null;
-type Add = (pipeline: ChainableCommander, event: Event, value: Encoded) => void;
+/** Adds the commands of some events to a transaction. */
+type Add = (transaction: ChainableCommander, entries: readonly Entry[]) => void;
 
 interface Entry {
   readonly event: Event;
@@ -78,30 +79,46 @@ interface Commands {
   /** @throws TypeError when there is no command for the event */
   readonly check: (event: Event) => void;
   readonly add: Add;
-  /** A command after those of the events, such as one that trims. */
-  readonly finish: (pipeline: ChainableCommander) => void;
 }
 
 function commandsFor(config: Settings): Commands {
   const { stream, list, channel, hash, maxLength } = config;
   const encode = encoderFor(config.format);
-  const nothing = () => undefined;
-  const plain = { encode, check: nothing, finish: nothing };
-  if (stream !== undefined) return { ...plain, add: addToStream(stream, maxLength) };
-  if (channel !== undefined) return { ...plain, add: (pipeline, _event, value) => void pipeline.publish(channel, bytesOf(value)) };
-  if (hash !== undefined) return { ...plain, check: hasKey, add: setInHash(hash) };
-  const name = list ?? "";
-  const trim = maxLength === undefined ? nothing : (pipeline: ChainableCommander) => void pipeline.ltrim(name, -maxLength, -1);
-  return { ...plain, add: (pipeline, _event, value) => void pipeline.rpush(name, bytesOf(value)), finish: trim };
+  const check = () => undefined;
+  if (stream !== undefined) return { encode, check, add: each(addToStream(stream, maxLength)) };
+  if (channel !== undefined)
+    return { encode, check, add: each((transaction, { value }) => void transaction.publish(channel, bytesOf(value))) };
+  if (hash !== undefined) return { encode, check: hasKey, add: each(setInHash(hash)) };
+  return { encode, check, add: pushToList(list ?? "", maxLength) };
 }
 
-function addToStream(stream: string, maxLength: number | undefined): Add {
-  return (pipeline, event, value) => {
+type AddOne = (transaction: ChainableCommander, entry: Entry) => void;
+
+function each(add: AddOne): Add {
+  return (transaction, entries) => {
+    for (const entry of entries) add(transaction, entry);
+  };
+}
+
+/** Values of one command, which costs hardly more with all of them than with one. */
+const MOST_VALUES = 1000;
+
+function pushToList(list: string, maxLength: number | undefined): Add {
+  return (transaction, entries) => {
+    for (let start = 0; start < entries.length; start += MOST_VALUES) {
+      transaction.rpush(list, ...entries.slice(start, start + MOST_VALUES).map(({ value }) => bytesOf(value)));
+    }
+    if (maxLength !== undefined) transaction.ltrim(list, -maxLength, -1);
+  };
+}
+
+function addToStream(stream: string, maxLength: number | undefined): AddOne {
+  return (transaction, { event, value }) => {
     const fields: (string | Buffer)[] = ["value", bytesOf(value)];
     if (event.key !== undefined) fields.unshift("key", event.key);
     if (!Number.isNaN(event.time)) fields.unshift("time", String(event.time));
-    if (maxLength === undefined) pipeline.xadd(stream, "*", ...fields);
-    else pipeline.xadd(stream, "MAXLEN", "~", maxLength, "*", ...fields);
+    if (maxLength === undefined) transaction.xadd(stream, "*", ...fields);
+    else transaction.xadd(stream, "MAXLEN", "~", maxLength, "*", ...fields);
   };
 }
 
@@ -109,10 +126,10 @@ function hasKey(event: Event): void {
   if (event.key === undefined) throw new TypeError("a hash needs the event's key; set one with keyBy");
 }
 
-function setInHash(hash: string): Add {
-  return (pipeline, { key = "" }, value) => {
-    if (value === null) pipeline.hdel(hash, key);
-    else pipeline.hset(hash, key, bytesOf(value));
+function setInHash(hash: string): AddOne {
+  return (transaction, { event: { key = "" }, value }) => {
+    if (value === null) transaction.hdel(hash, key);
+    else transaction.hset(hash, key, bytesOf(value));
   };
 }
 
@@ -170,8 +187,7 @@ class RedisSink implements Sink {
     const redis = this.#lease.resource;
     await redis.ready();
     const transaction = redis.client.multi();
-    for (const { event, value } of entries) this.#commands.add(transaction, event, value);
-    this.#commands.finish(transaction);
+    this.#commands.add(transaction, entries);
     let replies: readonly (readonly [Error | null, unknown])[] | null;
     try {
       replies = await transaction.exec();
@@ -179,9 +195,9 @@ class RedisSink implements Sink {
       throw this.#failure(error);
     }
     if (replies === null) throw new InfrastructureError("Redis: the transaction was discarded");
-    const failed = replies.findIndex(([error]) => error !== null);
-    // Only what is in a command fails behind EXEC, such as a key of another type: the rest has been done.
-    if (failed !== -1) throw new DataError(STEP, entries[Math.min(failed, entries.length - 1)]?.event, replies[failed]?.[0]);
+    const failed = replies.find(([error]) => error !== null);
+    // Only what is in a command fails behind EXEC, such as a key of another type; all have the same key, so the first is named.
+    if (failed !== undefined) throw new DataError(STEP, entries[0]?.event, failed[0]);
   }
 
   #failure(error: unknown): InfrastructureError {

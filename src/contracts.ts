@@ -40,6 +40,8 @@ export interface Lease<R> extends AsyncDisposable {
 /** What a source or sink is opened with. */
 export interface OpenContext {
   readonly task: TaskIdentity;
+  /** Which part of the plan it is: `source`, or `sink-0`, `sink-1` … in the plan's order, side sinks last. The same in every run. */
+  readonly part?: string;
   readonly connections: Connections;
   readonly shared: SharedResources;
   readonly logger: Logger;

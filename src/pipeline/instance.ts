@@ -3,6 +3,7 @@ import { PlannedStop } from "../errors.ts";
 import { LatencyHistogram } from "./latency.ts";
 import { runPartition } from "./partition-run.ts";
 import type { Plan } from "./plan.ts";
+import { Reasons } from "./reasons.ts";
 
 /** How a run ended without an error: the input had its end, or a stop was asked for and everything read is done. */
 export type InstanceEnd = "finished" | "stopped";
@@ -27,6 +28,7 @@ export class Instance {
   readonly #plan: Plan;
   readonly #context: OpenContext;
   readonly #options: InstanceOptions;
+  readonly #reasons: Reasons;
   #source: Source | undefined;
   /** Over all partitions; they only rise, but for `inFlight`. */
   readonly counters: Counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, retried: 0, inFlight: 0 };
@@ -36,6 +38,7 @@ export class Instance {
     this.#plan = plan;
     this.#context = context;
     this.#options = options;
+    this.#reasons = new Reasons((reason) => context.waiting(reason));
   }
 
   /** How many events wait unread, as far as the source knows. */
@@ -57,13 +60,22 @@ export class Instance {
     await using resources = new AsyncDisposableStack();
     const sinks = new Map<SinkSpec, Sink>();
     const { openSource = openOwnSource, openSink = openOwnSink } = this.#options;
-    for (const spec of sinkSpecs(this.#plan)) sinks.set(spec, resources.use(await openSink(spec, this.#context)));
+    for (const [index, spec] of [...sinkSpecs(this.#plan)].entries()) {
+      const sink = await unlessStopped(openSink(spec, this.#contextOf(`sink-${index}`)), stop);
+      if (sink === undefined) return "stopped";
+      sinks.set(spec, resources.use(sink));
+    }
     const stateful = this.#plan.steps.some((step) => step.stateful);
-    const source = resources.use(await openSource(this.#plan.source, this.#context, { stateful }));
-    this.#source = source;
+    const source = await unlessStopped(openSource(this.#plan.source, this.#contextOf("source"), { stateful }), stop);
+    if (source === undefined) return "stopped";
+    this.#source = resources.use(source);
     await this.#runPartitions(source, sinks, stop);
     signal.throwIfAborted();
     return stop.aborted ? "stopped" : "finished";
+  }
+
+  #contextOf(part: string): OpenContext {
+    return { ...this.#context, part, waiting: (reason) => this.#reasons.set(part, reason) };
   }
 
   async #runPartitions(source: Source, sinks: ReadonlyMap<SinkSpec, Sink>, stop: AbortSignal): Promise<void> {
@@ -101,6 +113,26 @@ export class Instance {
 
 const openOwnSource: NonNullable<InstanceOptions["openSource"]> = (spec, context, options) => spec.open(context, options);
 const openOwnSink: NonNullable<InstanceOptions["openSink"]> = (spec, context) => spec.open(context);
+
+/** What was opened; undefined when the stop came first: it is then closed as soon as it is open, and nobody waits for that. */
+async function unlessStopped<R extends AsyncDisposable>(opening: Promise<R>, stop: AbortSignal): Promise<R | undefined> {
+  const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
+  const onStop = () => resolve(undefined);
+  stop.addEventListener("abort", onStop, { once: true });
+  if (stop.aborted) onStop();
+  try {
+    const opened = await Promise.race([opening, stopped]);
+    if (opened === undefined) {
+      opening.then(
+        (late) => late[Symbol.asyncDispose](),
+        () => undefined,
+      );
+    }
+    return opened;
+  } finally {
+    stop.removeEventListener("abort", onStop);
+  }
+}
 
 function sinkSpecs(plan: Plan): Set<SinkSpec> {
   const sides = plan.steps.map((step) => step.side).filter((side) => side !== undefined);

@@ -121,7 +121,7 @@ class JetStreamSink implements Sink {
     this.#lease = lease;
     this.#api = new JetStreamApi(link, context.clock, (reason) => context.waiting(reason));
     this.#publisher = new Publisher(link, { messages: config.window, bytes: config.windowBytes }, context.clock);
-    this.#ids = new MessageIds(context.task.id, encodeToken(config.subject));
+    this.#ids = new MessageIds(context.task.id, `${context.part ?? "sink"}:${encodeToken(config.subject)}`);
     this.#encode = encoderFor(config.format);
     this.#keyHeader = config.key === "none" ? undefined : config.key.header;
     this.#keyed = config.subject.includes(KEY);

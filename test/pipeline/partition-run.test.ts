@@ -170,3 +170,32 @@ test("an instance that is told to stop before it has begun opens nothing", async
   const { spec } = numbers([[0]]);
   assert.equal(await createInstance(from(spec).to(sinkOf()), context()).run(AbortSignal.abort()), "stopped");
 });
+
+test("a stop while a sink is being opened is not held up by it, and the sink is closed when it is open", async () => {
+  const { spec } = numbers([[0]]);
+  const opening = Promise.withResolvers<Sink>();
+  let closed = 0;
+  const stop = new AbortController();
+  const running = createInstance(from(spec).to({ ...sinkOf(), open: () => opening.promise }), context()).run(stop.signal);
+  stop.abort();
+  assert.equal(await running, "stopped");
+  opening.resolve({ write: async () => {}, [Symbol.asyncDispose]: async () => void (closed += 1) });
+  await new Promise(setImmediate);
+  assert.equal(closed, 1);
+});
+
+test("one part's reason for waiting is not taken back by another", async () => {
+  const { spec } = numbers([]);
+  const told: (string | undefined)[] = [];
+  const waitingSink = (first: string | undefined, second: string | undefined): SinkSpec => ({
+    ...sinkOf(),
+    open: async (opened) => {
+      opened.waiting(first);
+      opened.waiting(second);
+      return { write: async () => {}, async [Symbol.asyncDispose]() {} };
+    },
+  });
+  const plan = from(spec).to([waitingSink("broker away", "broker still away"), waitingSink("disk full", undefined)]);
+  await createInstance(plan, context({ waiting: (reason) => void told.push(reason) })).run(never);
+  assert.deepEqual(told, ["broker away", "broker still away"]);
+});

@@ -64,3 +64,13 @@ export async function countByNats(address: string, stream: string): Promise<numb
     await client.close();
   }
 }
+
+/** Up to which sequence number a consumer has acknowledged everything. */
+export async function acknowledgedByNats(address: string, stream: string, consumer: string): Promise<number> {
+  const client = await connect({ servers: address });
+  try {
+    return (await (await jetstreamManager(client)).consumers.info(stream, consumer)).ack_floor.stream_seq;
+  } finally {
+    await client.close();
+  }
+}

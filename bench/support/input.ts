@@ -38,7 +38,7 @@ export async function fill(brokers: string, topic: string, count: number): Promi
     const window = `${bid.auction}@${bid.dateTime - (bid.dateTime % 10_000)}`;
     counts.set(window, (counts.get(window) ?? 0) + 1);
   }
-  const closing = closingBids(PARTITIONS);
+  const closing = closingBids(count, PARTITIONS);
   for (const bid of closing) await write(bid);
   await writer.send(records, context.signal);
   return { events: count + closing.length, priceSum, counts };

@@ -19,8 +19,8 @@ export interface Bid {
 const RATE = 10_000;
 /** Early, because Kafka Streams looks through all of time from 1970 on when it gives out its first window. */
 const START = 86_400_000;
-/** Behind all bids of any benchmark. */
-const CLOSING = START + 86_400_000;
+/** As the job counts them. */
+const WINDOW = 10_000;
 const FIRST_ID = 1000;
 const ACTIVE_PEOPLE = 1000;
 const IN_FLIGHT_AUCTIONS = 100;
@@ -35,18 +35,24 @@ export function* bids(count: number): Generator<Bid> {
   for (let id = 0; made < count; id++) {
     if (id % 50 < 4) continue;
     made++;
-    yield bid(id, START + Math.floor((id * 1000) / RATE));
+    yield bid(id, timeOf(id));
   }
 }
 
-/** One bid for each partition, so late that it closes all windows before it. Their auctions occur nowhere else. */
-export function closingBids(partitions: number): Bid[] {
-  const closing: Bid[] = [];
+/** One bid for each partition, at the moment when windows of 10 s that `count` bids are in close. Their auctions occur nowhere else. */
+export function closingBids(count: number, partitions: number): Bid[] {
+  const last = timeOf(Math.ceil((count * 50) / 46));
+  const closing = last - (last % WINDOW) + WINDOW;
+  const found: Bid[] = [];
   for (let auction = 0; auction < FIRST_ID; auction++) {
     const partition = partitionOfKey(String(auction), partitions);
-    closing[partition] ??= { ...bid(4, CLOSING), auction };
+    found[partition] ??= { ...bid(4, closing), auction };
   }
-  return closing;
+  return found;
+}
+
+function timeOf(id: number): number {
+  return START + Math.floor((id * 1000) / RATE);
 }
 
 function bid(id: number, dateTime: number): Bid {

@@ -98,7 +98,7 @@ public final class Peer {
     settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
     settings.put(StreamsConfig.producerPrefix(ProducerConfig.ACKS_CONFIG), "all");
     // Closed windows are looked for once a second otherwise, and only when a record comes: the last ones would never be given out.
-    settings.put("__emit.interval.ms.kstreams.windowed.aggregation", 0L);
+    settings.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION, 0L);
     String linger = options.get("linger");
     if (linger != null) settings.put(StreamsConfig.producerPrefix(ProducerConfig.LINGER_MS_CONFIG), linger);
     return settings;

@@ -5,6 +5,7 @@ import { DataError } from "../errors.ts";
 import { Heap } from "./heap.ts";
 import type { EventFunction } from "./transforms.ts";
 import { keyText } from "./transforms.ts";
+import { positionBefore } from "./truncated.ts";
 import { TICK, withTimer } from "./with-timer.ts";
 
 /** A `batch` step, checked; `time` in milliseconds. */
@@ -18,11 +19,21 @@ export interface BatchPlan {
 /** Events that wait to become one. */
 interface Group {
   readonly key: string | undefined;
-  readonly events: Event[];
+  events: Event[];
   /** The clock time at which it is given although it is not full. */
   readonly due: number;
-  readonly firstOffset: Position;
+  /** The watermark before its first event. */
+  readonly watermark: number;
+  /** The offset of its earliest record: results of windows do not come in the order of their records. */
+  firstOffset: Position;
+  bytes: number;
   open: "open" | "closed";
+}
+
+/** Where an open group holds the position back. */
+interface Hold {
+  readonly offset: Position;
+  readonly group: Group;
 }
 
 /**
@@ -47,8 +58,11 @@ class Groups {
   readonly #run: RunContext;
   /** In the order in which they began: the first is the next one due. */
   readonly #open = new Map<string | undefined, Group>();
-  /** By the first offset; closed ones are removed when they get to the top. Most often the order of #open, but a redelivered record comes late. */
-  readonly #byOffset = new Heap<Group>((a, b) => a.firstOffset < b.firstOffset);
+  /** The group with the earliest record is at the top. One whose earliest record changed has a new hold. */
+  readonly #holding = new Heap<Hold>(
+    (a, b) => a.offset < b.offset,
+    ({ group, offset }) => group.open === "open" && group.firstOffset === offset,
+  );
   #watermark = NO_WATERMARK;
 
   constructor(plan: BatchPlan, run: RunContext) {
@@ -68,9 +82,8 @@ class Groups {
     try {
       for (; index < events.length; index++) this.#add(events[index] as Event, out);
     } catch (cause) {
-      const failed = events[index] as Event;
-      yield this.result(out, Math.min(failed.offset, batch.position));
-      throw new DataError(this.#plan.name, failed, cause);
+      yield this.result(out, positionBefore(batch, index));
+      throw new DataError(this.#plan.name, events[index], cause);
     }
     this.#watermark = batch.watermark;
     if (batch.watermark === END_OF_INPUT) {
@@ -83,28 +96,28 @@ class Groups {
   takeDue(): Event[] {
     const out: Event[] = [];
     const now = this.#run.clock.now();
-    for (let first = this.#first(); first !== undefined && first.due <= now; first = this.#first()) {
-      out.push(this.#close(first));
+    for (const group of this.#open.values()) {
+      if (group.due > now) break;
+      out.push(this.#close(group));
     }
     return out;
   }
 
   result(events: Event[], position: Position): Batch {
-    const first = this.#first();
-    if (first === undefined) {
-      this.#byOffset.clear();
-      return { events, position, watermark: this.#watermark };
-    }
-    while (this.#byOffset.peek()?.open === "closed") this.#byOffset.pop();
-    const earliest = this.#byOffset.peek()?.firstOffset ?? position;
-    const held = (first.events[0] as Event).watermark;
+    const earliest = this.#holding.peek()?.offset ?? position;
+    const held = this.#first()?.watermark ?? this.#watermark;
     return { events, position: Math.min(position, earliest), watermark: Math.min(this.#watermark, held) };
   }
 
   #close(group: Group): Event {
+    // An older group that is still open can give events that are older than this one's.
+    const watermark = this.#first()?.watermark ?? group.watermark;
+    const event = joined(group, watermark);
     this.#open.delete(group.key);
     group.open = "closed";
-    return joined(group);
+    // The heap may hold the group for a while yet.
+    group.events = [];
+    return event;
   }
 
   #first(): Group | undefined {
@@ -116,18 +129,22 @@ class Groups {
     let group = this.#open.get(key);
     if (group === undefined) {
       const due = this.#plan.time === undefined ? Number.POSITIVE_INFINITY : this.#run.clock.now() + this.#plan.time;
-      group = { key, events: [], due, firstOffset: event.offset, open: "open" };
+      group = { key, events: [], due, watermark: event.watermark, firstOffset: event.offset, bytes: 0, open: "open" };
       this.#open.set(key, group);
-      this.#byOffset.push(group);
+      this.#holding.push({ offset: event.offset, group });
+    } else if (event.offset < group.firstOffset) {
+      group.firstOffset = event.offset;
+      this.#holding.push({ offset: event.offset, group });
     }
     group.events.push(event);
+    group.bytes += event.size;
     if (group.events.length < this.#plan.size) return;
     out.push(this.#close(group));
   }
 }
 
 /** One event with the values of a group: at the time of its last event, and at the place of its first. */
-function joined(group: Group): Event {
+function joined(group: Group, watermark: number): Event {
   const { events } = group;
   const first = events[0] as Event;
   const last = events[events.length - 1] as Event;
@@ -138,7 +155,7 @@ function joined(group: Group): Event {
     headers: undefined,
     origin: first.origin,
     offset: group.firstOffset,
-    watermark: first.watermark,
-    size: events.reduce((bytes, event) => bytes + event.size, 0),
+    watermark,
+    size: group.bytes,
   };
 }

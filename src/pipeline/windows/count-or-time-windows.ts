@@ -16,7 +16,10 @@ export class CountOrTimeWindows implements Windows {
   readonly #size: number;
   readonly #lateness: number;
   readonly #open = new Map<string | undefined, Pane[]>();
-  readonly #closing = new Heap<Pane>((a, b) => a.end < b.end || (a.end === b.end && a.sequence < b.sequence));
+  readonly #closing = new Heap<Pane>(
+    (a, b) => a.end < b.end || (a.end === b.end && a.sequence < b.sequence),
+    (pane) => pane.open === "open",
+  );
 
   constructor(panes: Panes, grouping: Grouping, limits: { readonly count: number; readonly size: number; readonly lateness: number }) {
     this.#panes = panes;
@@ -27,7 +30,6 @@ export class CountOrTimeWindows implements Windows {
   }
 
   get due(): number {
-    while (this.#closing.peek()?.open === "closed") this.#closing.pop();
     const next = this.#closing.peek();
     return next === undefined ? Number.POSITIVE_INFINITY : next.end + this.#lateness;
   }
@@ -39,7 +41,9 @@ export class CountOrTimeWindows implements Windows {
     this.#panes.add(pane, event);
     if (pane.count === this.#count) {
       this.#remove(pane);
-      out.push(this.#panes.close(pane, time, Math.min(this.outputWatermark(watermark), time), time));
+      // Where its last event is behind the watermark, the result is not: it must not be late for the steps after.
+      const reached = this.outputWatermark(watermark);
+      out.push(this.#panes.close(pane, Math.max(time, reached), reached, time));
     }
     return "taken";
   }

@@ -39,7 +39,8 @@ export class CountWindows implements Windows {
       pane.end = time;
       this.#panes.add(pane, event);
     }
-    if (row.open[0]?.count === this.#count) out.push(this.#panes.close(row.open.shift() as Pane, time, Math.min(watermark, time)));
+    // Where the last event is behind the watermark, the result is not: it must not be late for the steps after.
+    if (row.open[0]?.count === this.#count) out.push(this.#panes.close(row.open.shift() as Pane, Math.max(time, watermark), watermark));
     // A key between two windows needs no memory when the next event begins one anyway.
     if (row.open.length === 0 && row.phase === 0) this.#rows.delete(key);
     return "taken";

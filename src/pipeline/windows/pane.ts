@@ -12,7 +12,7 @@ export interface Pane {
   count: number;
   /** What the fold keeps. */
   state: unknown;
-  /** The offset of its earliest record: where reading must begin again while it is open. */
+  /** The offset of its earliest record: where reading must begin again while it is open. Results of windows do not come in the order of their records. */
   firstOffset: Position;
   /** Bytes of the records that it keeps. */
   bytes: number;
@@ -20,6 +20,12 @@ export interface Pane {
   open: "open" | "closed";
   /** Orders windows that end together: the one that began first comes first. */
   readonly sequence: number;
+}
+
+/** Where an open window holds the position back. */
+interface Hold {
+  readonly offset: Position;
+  readonly pane: Pane;
 }
 
 /** What bounds the state of a window step, per partition. */
@@ -40,8 +46,11 @@ export class Panes {
   readonly #fold: ReadyFold<unknown>;
   readonly #holds: "values" | "fold";
   readonly #limits: PaneLimits;
-  /** By the first offset, so that the oldest one still open is at the top; closed ones are removed when they get there. */
-  readonly #byOffset = new Heap<Pane>((a, b) => a.firstOffset < b.firstOffset);
+  /** The window with the earliest record is at the top. One whose earliest record changed has a new hold. */
+  readonly #holding = new Heap<Hold>(
+    (a, b) => a.offset < b.offset,
+    ({ pane, offset }) => pane.open === "open" && pane.firstOffset === offset,
+  );
   #open = 0;
   #heldEvents = 0;
   #heldBytes = 0;
@@ -69,13 +78,14 @@ export class Panes {
       open: "open",
       sequence: this.#sequence++,
     };
-    this.#byOffset.push(pane);
+    this.#holding.push({ offset: pane.firstOffset, pane });
     return pane;
   }
 
   add(pane: Pane, event: Event): void {
     pane.state = this.#fold.add(pane.state, event.value, event);
     pane.count += 1;
+    if (event.offset < pane.firstOffset) this.#holdBack(pane, event.offset);
     if (this.#holds === "fold") return;
     pane.bytes += event.size;
     this.#heldEvents += 1;
@@ -84,7 +94,7 @@ export class Panes {
     if (this.#heldBytes > this.#limits.maxHeldBytes) this.#refuse(`${this.#limits.maxHeldBytes} bytes of events are held`, "maxHeldBytes");
   }
 
-  /** Puts `from` into `into`; the one with the earlier first record must be `into`. */
+  /** Puts `from` into `into`. */
   merge(into: Pane, from: Pane): void {
     const [earlier, later] = into.start <= from.start ? [into, from] : [from, into];
     into.state = this.#fold.merge?.(earlier.state, later.state);
@@ -92,7 +102,9 @@ export class Panes {
     into.end = Math.max(into.end, from.end);
     into.count += from.count;
     into.bytes += from.bytes;
+    if (from.firstOffset < into.firstOffset) this.#holdBack(into, from.firstOffset);
     from.open = "closed";
+    from.state = undefined;
     this.#open -= 1;
   }
 
@@ -111,6 +123,8 @@ export class Panes {
     }
     const { key, start, count } = pane;
     const result = this.#fold.result(pane.state);
+    // Heaps may hold the window for a while yet.
+    pane.state = undefined;
     return {
       value: this.#holds === "values" ? { key, start, end, count, values: result } : { key, start, end, count, value: result },
       key,
@@ -125,8 +139,12 @@ export class Panes {
 
   /** The offset of the earliest record of all open windows; undefined if none is open. */
   held(): Position | undefined {
-    while (this.#byOffset.peek()?.open === "closed") this.#byOffset.pop();
-    return this.#byOffset.peek()?.firstOffset;
+    return this.#holding.peek()?.offset;
+  }
+
+  #holdBack(pane: Pane, offset: Position): void {
+    pane.firstOffset = offset;
+    this.#holding.push({ offset, pane });
   }
 
   #refuse(what: string, option: string): never {

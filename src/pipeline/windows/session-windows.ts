@@ -22,7 +22,10 @@ export class SessionWindows implements Windows {
   readonly #lateness: number;
   /** The open sessions of each key; most often one. */
   readonly #sessions = new Map<string | undefined, Pane[]>();
-  readonly #closing = new Heap<Closing>((a, b) => a.end < b.end || (a.end === b.end && a.pane.sequence < b.pane.sequence));
+  readonly #closing = new Heap<Closing>(
+    (a, b) => a.end < b.end || (a.end === b.end && a.pane.sequence < b.pane.sequence),
+    ({ pane }) => pane.open === "open",
+  );
 
   constructor(panes: Panes, grouping: Grouping, gap: number, lateness: number) {
     this.#panes = panes;
@@ -59,7 +62,6 @@ export class SessionWindows implements Windows {
     for (let next = this.#closing.peek(); next !== undefined && this.#closesAt(next.end) <= watermark; next = this.#closing.peek()) {
       this.#closing.pop();
       const { pane } = next;
-      if (pane.open === "closed") continue;
       if (pane.end !== next.end) {
         this.#closing.push({ pane, end: pane.end });
         continue;
@@ -87,7 +89,7 @@ export class SessionWindows implements Windows {
         own = candidate;
         continue;
       }
-      // The one with the earlier record survives, since what is open is found by its first offset.
+      // The one with the earlier record survives: it holds the position back as it is.
       const [kept, merged] = own.firstOffset <= candidate.firstOffset ? [own, candidate] : [candidate, own];
       this.#panes.merge(kept, merged);
       sessions.splice(sessions.indexOf(merged), 1);

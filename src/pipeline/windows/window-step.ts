@@ -2,6 +2,7 @@ import type { Batch, Event, Position } from "../../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../batch.ts";
 import type { RunContext, SinkSpec, Step } from "../../contracts.ts";
 import { DataError } from "../../errors.ts";
+import { positionBefore } from "../truncated.ts";
 import { TICK, withTimer } from "../with-timer.ts";
 import { CountOrTimeWindows } from "./count-or-time-windows.ts";
 import { CountWindows } from "./count-windows.ts";
@@ -99,7 +100,7 @@ class WindowWork {
     } catch (cause) {
       failure = cause instanceof WindowLimitError ? cause : new DataError(this.#plan.name, events[index], cause);
     }
-    const done = failure === undefined ? batch.position : positionOf(events[index], batch.position);
+    const done = failure === undefined ? batch.position : positionBefore(batch, index);
     if (failure === undefined) this.#windows.advance(this.#watermarkAfter(batch), out);
     await this.#giveLate(late);
     yield* this.#results(out, done, failure === undefined ? this.#watermarkAfter(batch) : NO_WATERMARK);
@@ -144,10 +145,6 @@ class WindowWork {
       yield { events: out.slice(next - RESULTS_PER_BATCH, next), position: positions[chunk] ?? done, watermark };
     }
   }
-}
-
-function positionOf(event: Event | undefined, fallback: Position): Position {
-  return event === undefined ? fallback : Math.min(event.offset, fallback);
 }
 
 /** For each batch of results the position to go back to while those after it are not written. */

@@ -86,11 +86,13 @@ for (const [name, spec, options] of all) {
         const plan = from(sourceOf<Item>())
           .timeBy((item) => item.time, { outOfOrderness: BOUND })
           .window(spec, options)
-          .window(tumbling(1000), { per: "all" })
+          .window(tumbling(40), { per: "all" })
           .to(sinkOf());
         const chained = await runPipeline<WindowValues<WindowValues<Item>>>(plan, items.map(eventOf), { batchSize });
         const inner = chained.values.flatMap((window) => window.values);
         assert.deepEqual(canonical(inner), canonical(values));
+        const starts = chained.values.map((window) => window.start);
+        assert.equal(new Set(starts).size, starts.length, "a window gave two results");
       }),
       { numRuns: 60 },
     );

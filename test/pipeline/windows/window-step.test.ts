@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import fc from "fast-check";
+import type { Batch, Step, Stream, WindowSpec, WindowValues } from "millrace";
+import { count, countOrTime, from, session, sliding, tumbling } from "millrace";
+import { runPipeline } from "millrace/testing";
+
+import { sinkOf, sourceOf } from "../source-of.ts";
+
+/** A record: its id is its offset, so that a result tells by its values which records it needs. */
+interface Item {
+  readonly key: string;
+  readonly time: number;
+  readonly id: number;
+}
+
+const input = fc
+  .array(fc.record({ key: fc.constantFrom("a", "b", "c"), time: fc.integer({ min: 0, max: 300 }) }), { maxLength: 60 })
+  .map((events) => events.map(({ key, time }, id): Item => ({ key, time, id })));
+
+const specs: readonly [string, WindowSpec][] = [
+  ["tumbling", tumbling(30)],
+  ["sliding", sliding(60, 20)],
+  ["session", session(15)],
+  ["count", count(3)],
+  ["sliding count", count(4, 2)],
+  ["count or time", countOrTime(3, 40)],
+];
+
+const steps: readonly [string, (stream: Stream<Item>) => Stream<unknown>][] = [
+  ...specs.map(([name, spec]): [string, (stream: Stream<Item>) => Stream<unknown>] => [name, (stream) => stream.window(spec)]),
+  ...specs.map(([name, spec]): [string, (stream: Stream<Item>) => Stream<unknown>] => [
+    `windows after ${name}`,
+    (stream) => stream.window(spec).window(tumbling(40), { per: "all" }),
+  ]),
+  ["sessions after sessions", (stream) => stream.window(session(15)).window(session(5))],
+  ["a batch", (stream) => stream.batch({ size: 4, key: ({ key }) => key })],
+  ["a batch after windows", (stream) => stream.window(sliding(60, 20)).batch({ size: 4 })],
+  ["a batch per key after sessions", (stream) => stream.window(session(15)).batch({ size: 3, key: ({ key }) => key })],
+  ["windows after a batch per key", (stream) => stream.batch({ size: 3, key: ({ key }) => key }).window(tumbling(20))],
+  ["mapAsync after windows", (stream) => stream.window(tumbling(30)).mapAsync(async (window) => window, { maxInFlight: 2 })],
+  ["infer after windows", (stream) => stream.window(tumbling(30)).infer(async (windows) => windows, { batch: { maxSize: 2 } })],
+  ["flatMap after windows", (stream) => stream.window(tumbling(30)).flatMap((window) => window.values)],
+];
+
+for (const [name, build] of steps) {
+  test(`${name}: positions never pass a record that something later is made of, and neither they nor watermarks fall`, async () => {
+    await fc.assert(
+      fc.asyncProperty(input, fc.integer({ min: 1, max: 20 }), fc.constantFrom("end", "stop"), async (items, batchSize, ending) => {
+        const batches: Batch[] = [];
+        const timed = from(sourceOf<Item>()).timeBy((item) => item.time, { outOfOrderness: 20 });
+        const plan = build(timed).via("watch", watching(batches)).to(sinkOf());
+        await runPipeline(
+          plan,
+          items.map((item) => ({ value: item, key: item.key })),
+          { batchSize, ending },
+        );
+        checkPositions(batches);
+        checkWatermarks(batches);
+      }),
+      { numRuns: 60 },
+    );
+  });
+}
+
+function watching(batches: Batch[]): Step<unknown, unknown> {
+  return async function* (given) {
+    for await (const batch of given) {
+      batches.push({ ...batch, events: batch.events.slice() });
+      yield batch;
+    }
+  };
+}
+
+function checkPositions(batches: readonly Batch[]): void {
+  let needed = Number.POSITIVE_INFINITY;
+  for (const [index, { position, events }] of batches.toReversed().entries()) {
+    assert.ok(position <= needed, `position ${position} passes record ${needed} of a later result`);
+    for (const { value, offset } of events) needed = Math.min(needed, offset, ...recordsOf(value));
+    const before = batches[batches.length - 2 - index]?.position ?? 0;
+    assert.ok(before <= position, `the position falls from ${before} to ${position}`);
+  }
+}
+
+function checkWatermarks(batches: readonly Batch[]): void {
+  let before = Number.NEGATIVE_INFINITY;
+  let between = Number.NEGATIVE_INFINITY;
+  for (const { events, watermark } of batches) {
+    for (const event of events) {
+      assert.ok(event.watermark >= between, `an event's watermark falls from ${between} to ${event.watermark}`);
+      between = event.watermark;
+    }
+    assert.ok(watermark >= before, `a batch's watermark falls from ${before} to ${watermark}`);
+    before = watermark;
+    between = Math.max(between, before);
+  }
+}
+
+/** The ids of all records in a result, however deep. */
+function recordsOf(value: unknown): number[] {
+  if (Array.isArray(value)) return value.flatMap(recordsOf);
+  const { values, id } = value as Partial<WindowValues<unknown>> & Partial<Item>;
+  return values === undefined ? [id as number] : values.flatMap(recordsOf);
+}

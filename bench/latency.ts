@@ -6,13 +6,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
-import { compatibilityPartitioner, Producer } from "@platformatic/kafka";
-
 import { until } from "../test/support/until.ts";
 import { median } from "./measure.ts";
 import { BenchBroker, BROKER_VARIABLE } from "./support/broker.ts";
 import { cpuSecondsOf } from "./support/cpu.ts";
 import { Fetching } from "./support/fetching.ts";
+import { Generator } from "./support/generator.ts";
 import { type Bid, bids } from "./support/nexmark.ts";
 import { handLoop, kafkaStreams, millrace, type RunningWorker, type Variant } from "./support/workers.ts";
 
@@ -114,7 +113,7 @@ async function drive(broker: BenchBroker, worker: RunningWorker, { input, output
   const options = { timeout: PATIENCE, every: 100 };
   await until("the group has its partitions", async () => worker.trouble !== undefined || (await broker.isStable(group)), options);
   await delay(1500);
-  const generator = new Generator(broker.address, input, pool);
+  const generator = new Generator(broker.address, input, RATE, pool);
   await using _closed = generator;
   await generator.run(WARMUP, "warm-up");
   const cpu = cpuSecondsOf(worker.pid);
@@ -123,62 +122,6 @@ async function drive(broker: BenchBroker, worker: RunningWorker, { input, output
   await generator.confirmed();
   await until("all of the output is there", async () => (await broker.count(output)) >= generator.sent, options);
   return used / (MEASURED / 1000);
-}
-
-/** Sends what is due, about every millisecond, without waiting for what went before. */
-class Generator implements AsyncDisposable {
-  readonly #producer: Producer<string, string, string, string>;
-  readonly #topic: string;
-  readonly #pool: readonly Bid[];
-  readonly #underWay = new Set<Promise<unknown>>();
-  #failure: unknown;
-  sent = 0;
-
-  constructor(brokers: string, topic: string, pool: readonly Bid[]) {
-    this.#topic = topic;
-    this.#pool = pool;
-    this.#producer = new Producer({
-      clientId: "generator",
-      bootstrapBrokers: brokers.split(","),
-      acks: 1,
-      partitioner: (message, key) => compatibilityPartitioner(message as never, key),
-      serializers: { key: (key) => Buffer.from(key ?? ""), value: (value) => Buffer.from(value ?? "") },
-    });
-  }
-
-  async run(ms: number, phase: "warm-up" | "measured"): Promise<void> {
-    const start = performance.now();
-    for (let sent = 0, due = 0; sent < (RATE * ms) / 1000;) {
-      await delay(1);
-      due = Math.floor((Math.min(performance.now() - start, ms) * RATE) / 1000);
-      if (due > sent) this.#send(due - sent, phase);
-      sent = due;
-    }
-  }
-
-  /** The time of sending is in `extra`, which workers pass on. */
-  #send(count: number, phase: string): void {
-    const extra = `${phase} ${Date.now()}`;
-    const messages = Array.from({ length: count }, () => {
-      const bid = this.#pool[this.sent++ % this.#pool.length] as Bid;
-      return { topic: this.#topic, key: String(bid.auction), value: JSON.stringify({ ...bid, extra }) };
-    });
-    const sending: Promise<unknown> = this.#producer
-      .send({ messages, acks: 1 })
-      .catch((error: unknown) => (this.#failure ??= error))
-      .finally(() => this.#underWay.delete(sending));
-    this.#underWay.add(sending);
-  }
-
-  async confirmed(): Promise<void> {
-    await Promise.all(this.#underWay);
-    if (this.#failure !== undefined) throw this.#failure as Error;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#underWay);
-    await this.#producer.close();
-  }
 }
 
 /** Of what was sent while it was measured, in milliseconds, from the smallest to the largest. The broker's stamp is rounded down. */

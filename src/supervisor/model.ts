@@ -169,13 +169,16 @@ export interface InstanceView {
   readonly restarts: number;
 }
 
-export function viewTask(task: Task): TaskView {
+/** @param mistake why the task runs as it was before, or why another of the same id does not run */
+export function viewTask(task: Task, mistake: InvalidTask | undefined): TaskView {
   const shown = telling(task);
+  const mistaken = mistake === undefined ? undefined : `${mistake.where} is passed over: ${mistake.reason}`;
+  const reason = shown?.reason ?? mistaken;
   return {
     id: task.id,
     product: task.definition.product,
     state: shown?.state ?? "stopped",
-    ...(shown?.reason === undefined ? {} : { reason: shown.reason }),
+    ...(reason === undefined ? {} : { reason }),
     instances: task.instances.map(viewInstance),
   };
 }

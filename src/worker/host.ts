@@ -25,7 +25,6 @@ const REPORTS = 5;
 export class Host {
   readonly #options: HostOptions;
   readonly #runs = new Map<RunId, Run>();
-  readonly #reported = new Map<RunId, RunStats>();
   readonly #logger: Logger;
 
   constructor(options: HostOptions) {
@@ -67,7 +66,6 @@ export class Host {
   async #run(id: RunId, run: Run): Promise<void> {
     const end = await run.start();
     this.#runs.delete(id);
-    this.#reported.delete(id);
     this.#options.send({ type: "ended", run: id, end, stats: run.stats() });
     if (end.how !== "failed") this.#logger.debug({ run: id }, `a run has ${end.how}`);
   }
@@ -75,26 +73,10 @@ export class Host {
   #report(): void {
     const stats: [RunId, RunStats][] = [];
     for (const [id, run] of this.#runs) {
-      const now = run.stats();
-      if (now === undefined || sameStats(now, this.#reported.get(id))) continue;
-      this.#reported.set(id, now);
-      stats.push([id, now]);
+      const news = run.news();
+      if (news !== undefined) stats.push([id, news]);
     }
     const { watchdog, send } = this.#options;
     send({ type: "report", rss: process.memoryUsage.rss(), loopLag: watchdog.takeLag(), inspected: watchdog.inspected(), stats });
   }
-}
-
-function sameStats(a: RunStats, b: RunStats | undefined): boolean {
-  return (
-    b !== undefined &&
-    a.in === b.in &&
-    a.out === b.out &&
-    a.filtered === b.filtered &&
-    a.late === b.late &&
-    a.failed === b.failed &&
-    a.retried === b.retried &&
-    a.inFlight === b.inFlight &&
-    a.lag === b.lag
-  );
 }

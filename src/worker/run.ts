@@ -1,6 +1,6 @@
 import { systemClock } from "../clock.ts";
 import type { Connections } from "../connections.ts";
-import type { Logger, OpenContext, SharedResources, SourceSpec, TaskIdentity } from "../contracts.ts";
+import type { Counters, Logger, OpenContext, SharedResources, SourceSpec, TaskIdentity } from "../contracts.ts";
 import { InfrastructureError, messageOf, MillraceError, NotReadyError, PlannedStop } from "../errors.ts";
 import { createInstance, type Instance } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";
@@ -34,6 +34,7 @@ export class Run {
   readonly #stop = new AbortController();
   readonly #abandon = new AbortController();
   #instance: Instance | undefined;
+  #told: RunStats | undefined;
 
   constructor(assignment: Assignment, surroundings: RunSurroundings, listener: RunListener) {
     this.#assignment = assignment;
@@ -66,12 +67,20 @@ export class Run {
     this.#abandon.abort(new PlannedStop("the work in flight is given up"));
   }
 
-  /** Undefined before the plan was built. */
+  /** What it has counted; undefined before the plan was built. */
   stats(): RunStats | undefined {
     const instance = this.#instance;
+    return instance === undefined ? undefined : statsOf(instance, instance.lag());
+  }
+
+  /** The same, but undefined also when nothing has changed since the last call: most of many tasks are idle. */
+  news(): RunStats | undefined {
+    const instance = this.#instance;
     if (instance === undefined) return undefined;
-    const { latency } = instance;
-    return { ...instance.counters, lag: instance.lag(), latency: { counts: [...latency.counts], sum: latency.sum } };
+    const lag = instance.lag();
+    if (this.#told !== undefined && sameCounts(instance.counters, this.#told) && lag === this.#told.lag) return undefined;
+    this.#told = statsOf(instance, lag);
+    return this.#told;
   }
 
   async #run(): Promise<"finished" | "stopped"> {
@@ -111,6 +120,23 @@ export class Run {
   #shown(text: string): string {
     return redact(text, this.#assignment.task.secrets);
   }
+}
+
+function statsOf(instance: Instance, lag: number | undefined): RunStats {
+  const { counters, latency } = instance;
+  return { ...counters, lag, latency: { counts: Array.from(latency.counts), sum: latency.sum } };
+}
+
+function sameCounts(a: Counters, b: Counters): boolean {
+  return (
+    a.in === b.in &&
+    a.out === b.out &&
+    a.inFlight === b.inFlight &&
+    a.filtered === b.filtered &&
+    a.late === b.late &&
+    a.failed === b.failed &&
+    a.retried === b.retried
+  );
 }
 
 /** The same plan; calls `opened` each time its source was opened, which is after its sinks. */

@@ -39,7 +39,7 @@ export interface Exit {
 const fast = {
   worker: { heartbeat: 5000, startTimeout: 60_000, rssLimit: 1024 ** 3 },
   restart: { min: 200, max: 2000, resetAfter: 5000 },
-  quarantine: { after: 2, min: 60_000, max: 60_000 },
+  quarantine: { after: 2, min: 600_000, max: 600_000 },
 } as const;
 
 export class Daemon {

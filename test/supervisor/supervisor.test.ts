@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
 
 import { isAlive } from "../support/processes.ts";
@@ -127,4 +129,16 @@ test("flags and variables for the debugger do not reach the workers", async (t) 
   });
   assert.deepEqual(await daemon.exited, { code: 0, signal: null }, daemon.output);
   assert.equal(daemon.output.match(/Debugger listening/g)?.length, 1, daemon.output);
+});
+
+test("a product whose files were changed is run with its new code after SIGHUP, in the same worker", async (t) => {
+  const daemon = new Daemon(t, { tasks: { a: {}, b: {} } });
+  const pid = (await daemon.state("a", "running")).instances[0]?.pid;
+  await until("it works", () => daemon.results("a").length > 0);
+  const file = join(daemon.folder, "products/probe/index.ts");
+  writeFileSync(file, readFileSync(file, "utf8").replace("return n;", "return n + 1_000_000;"));
+  daemon.process.kill("SIGHUP");
+  await until("the new code works", () => (daemon.results("a").at(-1) ?? 0) >= 1_000_000);
+  const pids = [...(await daemon.tasks()).values()].map(({ instances }) => instances[0]?.pid);
+  assert.ok(pids.includes(pid));
 });

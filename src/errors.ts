@@ -80,6 +80,11 @@ export class PlannedStop extends MillraceError {
   override readonly name = "PlannedStop";
 }
 
+/** What was thrown first, where closing what was in use threw as well. */
+export function firstThrown(thrown: unknown): unknown {
+  return thrown instanceof SuppressedError ? firstThrown(thrown.suppressed) : thrown;
+}
+
 /** The message of whatever was thrown, without a stack trace. */
 export function messageOf(thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.message === "") return thrown.errors.map(messageOf).join("; ");

@@ -18,7 +18,8 @@ const SPARE = 64;
  * yields all results that are ready, in input order and never none. A slow head holds back those behind it.
  *
  * A failure comes in order as well: the results before it are yielded first; so does a failure of the input. When `signal`
- * aborts, waiting ends with its reason at once. Work under way is not waited for when the consumer leaves.
+ * aborts, waiting ends with its reason at once. When the consumer leaves, neither work under way nor an input that is being
+ * read is waited for.
  */
 export async function* ahead<A, B>(
   input: AsyncIterable<readonly A[]>,
@@ -126,7 +127,10 @@ class Work<A, B> {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#iterator.return?.();
+    const reading = this.#input === "reading";
+    const returned = this.#iterator.return?.();
+    if (!reading) await returned;
+    else returned?.catch(() => undefined);
   }
 
   #hasRoom(): boolean {

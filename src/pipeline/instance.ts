@@ -1,5 +1,5 @@
 import type { Counters, OpenContext, Partition, Sink, SinkSpec, Source, SourceOptions, SourceSpec } from "../contracts.ts";
-import { PlannedStop } from "../errors.ts";
+import { firstThrown, PlannedStop } from "../errors.ts";
 import { LatencyHistogram } from "./latency.ts";
 import { runPartition } from "./partition-run.ts";
 import type { Plan } from "./plan.ts";
@@ -57,6 +57,14 @@ export class Instance {
     const { signal } = this.#context;
     signal.throwIfAborted();
     if (stop.aborted) return "stopped";
+    try {
+      return await this.#run(stop);
+    } catch (error) {
+      throw firstThrown(error);
+    }
+  }
+
+  async #run(stop: AbortSignal): Promise<InstanceEnd> {
     await using resources = new AsyncDisposableStack();
     const sinks = new Map<SinkSpec, Sink>();
     const { openSource = openOwnSource, openSink = openOwnSink } = this.#options;
@@ -70,7 +78,7 @@ export class Instance {
     if (source === undefined) return "stopped";
     this.#source = resources.use(source);
     await this.#runPartitions(source, sinks, stop);
-    signal.throwIfAborted();
+    this.#context.signal.throwIfAborted();
     return stop.aborted ? "stopped" : "finished";
   }
 

@@ -1,6 +1,6 @@
 import type { Batch, Event, Position } from "../batch.ts";
 import type { Counters, OpenContext, Partition, RunContext, Sink, SinkSpec } from "../contracts.ts";
-import { DataError, OwnershipLostError } from "../errors.ts";
+import { DataError, firstThrown, OwnershipLostError } from "../errors.ts";
 import { ahead } from "./ahead.ts";
 import { chainSteps } from "./chain.ts";
 import type { LatencyHistogram } from "./latency.ts";
@@ -27,7 +27,8 @@ export interface PartitionRunOptions {
  */
 export async function runPartition(partition: Partition, options: PartitionRunOptions): Promise<void> {
   const { context, counters } = options;
-  const signal = AbortSignal.any([options.abandon, partition.signal]);
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.abandon, partition.signal, failed.signal]);
   const run: RunContext = {
     task: context.task,
     partition: partition.name,
@@ -39,8 +40,9 @@ export async function runPartition(partition: Partition, options: PartitionRunOp
   };
   try {
     await using _released = partition;
-    await pump(partition, run, options);
-  } catch (error) {
+    await pump(partition, run, options, failed);
+  } catch (thrown) {
+    const error = firstThrown(thrown);
     if (partition.signal.aborted || error instanceof OwnershipLostError) return;
     if (error instanceof DataError) counters.failed += 1;
     throw error;
@@ -53,23 +55,33 @@ interface Written {
   readonly failure?: unknown;
 }
 
-async function pump(partition: Partition, run: RunContext, options: PartitionRunOptions): Promise<void> {
+/** @param failed aborted when something fails, so that steps before it give up what is in flight */
+async function pump(partition: Partition, run: RunContext, options: PartitionRunOptions, failed: AbortController): Promise<void> {
   const { plan, context } = options;
   const meter = new LatencyMeter(options.latency);
   const sinks = plan.sinks.map((spec) => openSink(options.sinks, spec));
   const inFlight = Math.min(...sinks.map((sink) => sink.maxInFlight ?? 1));
-  const output = chainSteps(plan.steps, counted(partition.read(undefined), options, meter), run);
+  const input = counted(partition.read(undefined), options, meter);
   const write = (batch: Batch): Written | Promise<Written> => {
     if (batch.events.length === 0) return batch;
     return writeAll(sinks, batch, run);
   };
-  for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
-    const { position, failure } = done.find((written) => written.failure !== undefined) ?? done[done.length - 1]!;
-    meter.done(position, context.clock.now());
-    await partition.commit(position);
-    if (failure !== undefined) throw failure;
+  try {
+    const output = chainSteps(plan.steps, input, run);
+    for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
+      const { position, failure } = done.find((written) => written.failure !== undefined) ?? done[done.length - 1]!;
+      meter.done(position, context.clock.now());
+      await partition.commit(position);
+      if (failure !== undefined) throw failure;
+    }
+    run.signal.throwIfAborted();
+  } catch (error) {
+    failed.abort(error);
+    throw error;
+  } finally {
+    // The partition is let go of when nothing reads it any more; a source answers at least every second.
+    await input.return(undefined);
   }
-  run.signal.throwIfAborted();
 }
 
 async function* counted(input: AsyncIterable<Batch>, options: PartitionRunOptions, meter: LatencyMeter): AsyncGenerator<Batch> {
@@ -93,23 +105,26 @@ async function writeAll(sinks: readonly Sink[], batch: Batch, run: RunContext): 
   const events: readonly Event[] = batch.events;
   run.counters.inFlight += 1;
   try {
-    if (sinks.length === 1) await (sinks[0] as Sink).write(events, run.signal);
-    else await Promise.all(sinks.map((sink) => sink.write(events, run.signal)));
-  } catch (failure) {
-    // A sink that refuses an event has written those before it, so the partition is done up to there.
-    const refused = failure instanceof DataError ? indexOf(events, failure) : -1;
-    if (refused === -1) throw failure;
-    run.counters.out += refused;
-    return { position: positionBefore(batch, refused), failure };
+    const ends = await Promise.all(sinks.map((sink) => writeOne(sink, events, run.signal)));
+    // The batch is done as far as all sinks have written it.
+    const { written, failure } = ends.reduce((least, end) => (end.written < least.written ? end : least));
+    run.counters.out += written;
+    return failure === undefined ? batch : { position: positionBefore(batch, written), failure };
   } finally {
     run.counters.inFlight -= 1;
   }
-  run.counters.out += events.length;
-  return batch;
 }
 
-function indexOf(events: readonly Event[], error: DataError): number {
-  return events.findIndex((event) => event.offset === error.place?.offset);
+/** Writes to one sink. One that refuses an event has written those before it, and no other sink is interrupted by that. */
+async function writeOne(sink: Sink, events: readonly Event[], signal: AbortSignal): Promise<{ written: number; failure?: DataError }> {
+  try {
+    await sink.write(events, signal);
+    return { written: events.length };
+  } catch (failure) {
+    const refused = failure instanceof DataError ? events.findIndex((event) => event.offset === failure.place?.offset) : -1;
+    if (refused === -1) throw failure;
+    return { written: refused, failure: failure as DataError };
+  }
 }
 
 function openSink(sinks: ReadonlyMap<SinkSpec, Sink>, spec: SinkSpec): Sink {

@@ -25,9 +25,13 @@ export async function* withTimer<A>(input: AsyncIterable<A>, clock: Clock, due: 
       yield result.value;
     }
   } finally {
-    // A rejection that nobody waits for any more has been, or will be, reported by who closes the input.
-    pending?.catch(() => undefined);
-    await iterator.return?.();
+    const returned = iterator.return?.();
+    if (pending === undefined) await returned;
+    else {
+      // An input that is being read is not waited for: something before it may never answer.
+      pending.catch(() => undefined);
+      returned?.catch(() => undefined);
+    }
   }
 }
 

@@ -199,3 +199,85 @@ test("one part's reason for waiting is not taken back by another", async () => {
   await createInstance(plan, context({ waiting: (reason) => void told.push(reason) })).run(never);
   assert.deepEqual(told, ["broker away", "broker still away"]);
 });
+
+test("nothing that one sink refuses is committed before the other sinks have written what stands before it", async () => {
+  const { spec, seen } = numbers([[0, 1, 2, 3]]);
+  const refusing = sinkThat(async (events) => {
+    throw new DataError("refusing", events[3], new Error("no threes"));
+  });
+  const { promise: told, resolve: tell } = Promise.withResolvers<void>();
+  const slow = sinkThat(() => told);
+  const running = createInstance(from(spec).to([refusing, slow]), context()).run(never);
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  assert.deepEqual(seen.commits, []);
+  tell();
+  await assert.rejects(running, { message: 'step "refusing" at memory numbers/0@3: no threes' });
+  assert.deepEqual(seen.commits, [3]);
+});
+
+test("of two sinks that refuse events, the earlier event is where the task ends", async () => {
+  const { spec, seen } = numbers([[0, 1, 2, 3]]);
+  const refusing = (index: number) =>
+    sinkThat(async (events) => {
+      throw new DataError("refusing", events[index], new Error("no"));
+    });
+  await assert.rejects(createInstance(from(spec).to([refusing(3), refusing(1)]), context()).run(never), {
+    message: 'step "refusing" at memory numbers/0@1: no',
+  });
+  assert.deepEqual(seen.commits, [1]);
+});
+
+test("an error keeps its kind when letting go of the partition or a sink fails as well", async () => {
+  const { spec } = numbers([[0]]);
+  const closing: SinkSpec = {
+    ...sinkOf(),
+    open: async () => ({
+      write: async (events) => {
+        throw new DataError("refusing", events[0], new Error("no"));
+      },
+      [Symbol.asyncDispose]: () => Promise.reject(new InfrastructureError("can't be closed")),
+    }),
+  };
+  const unreleasable: SourceSpec<number> = {
+    ...spec,
+    open: async (...args) => {
+      const source = await spec.open(...args);
+      return {
+        async *partitions(stop) {
+          for await (const partition of source.partitions(stop)) {
+            yield { ...partition, [Symbol.asyncDispose]: () => Promise.reject(new InfrastructureError("can't be released")) };
+          }
+        },
+        async [Symbol.asyncDispose]() {},
+      };
+    },
+  };
+  const instance = createInstance(from(unreleasable).to(closing), context());
+  await assert.rejects(instance.run(never), { name: "DataError", message: 'step "refusing" at memory numbers/0@0: no' });
+  assert.equal(instance.counters.failed, 1);
+});
+
+test("a sink that fails ends the work, also when a call before it never ends", { timeout: 5_000 }, async () => {
+  const { spec, seen } = numbers([[0], [1]]);
+  const plan = from(spec)
+    .mapAsync((n) => (n === 0 ? n : new Promise<number>(() => undefined)))
+    .to(
+      sinkThat(async () => {
+        await new Promise(setImmediate);
+        throw new InfrastructureError("the sink is gone");
+      }, 3),
+    );
+  await assert.rejects(createInstance(plan, context()).run(never), { message: "the sink is gone" });
+  assert.deepEqual(seen.commits, []);
+  assert.equal(seen.disposed, 1);
+});
+
+test("a step that fails ends the work, also when a call before it never ends", { timeout: 5_000 }, async () => {
+  const { spec, seen } = numbers([[0], [1]]);
+  const plan = from(spec)
+    .mapAsync((n) => (n === 0 ? n : new Promise<number>(() => undefined)))
+    .infer(async () => [])
+    .to(sinkThat(async () => undefined));
+  await assert.rejects(createInstance(plan, context()).run(never), { name: "DataError" });
+  assert.equal(seen.disposed, 1);
+});

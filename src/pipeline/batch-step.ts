@@ -125,7 +125,7 @@ class Groups {
   }
 
   #add(event: Event, out: Event[]): void {
-    const key = this.#plan.key === undefined ? undefined : keyText(this.#plan.key(event.value, event));
+    const key = this.#plan.key === undefined ? undefined : keyText(this.#plan.key(event.value, event), this.#plan.name);
     let group = this.#open.get(key);
     if (group === undefined) {
       const due = this.#plan.time === undefined ? Number.POSITIVE_INFINITY : this.#run.clock.now() + this.#plan.time;

@@ -6,13 +6,14 @@ import { PlanError } from "../errors.ts";
 import { batchStep } from "./batch-step.ts";
 import type { CallContext, CallOptions } from "./call.ts";
 import { callPolicy } from "./call.ts";
+import { flatMapStep } from "./flat-map.ts";
 import type { InferOptions } from "./infer.ts";
 import { inferStep, rowsPerCall } from "./infer.ts";
 import { mapAsyncStep } from "./map-async.ts";
 import type { Plan, PlannedStep, Work } from "./plan.ts";
 import { timeByStep, timeByTransform } from "./time-by.ts";
 import type { EventFunction } from "./transforms.ts";
-import { filterTransform, flatMapTransform, keyByTransform, mapTransform, tapTransform } from "./transforms.ts";
+import { filterTransform, keyByTransform, mapTransform, tapTransform } from "./transforms.ts";
 import type { Fold, FoldedValues, NamedFolds } from "./windows/fold.ts";
 import type { WindowSpec } from "./windows/spec.ts";
 import type { WindowOptions } from "./windows/window-options.ts";
@@ -121,7 +122,7 @@ export class Stream<T> {
   flatMap<U>(fn: EventFunction<T, Iterable<U>>, options: StepOptions = {}): Stream<U> {
     const name = this.#name("flatMap", options.name);
     const each = fn as EventFunction<unknown, Iterable<unknown>>;
-    return this.#with({ name, kind: "flatMap", work: { type: "transform", make: (run) => flatMapTransform(name, each, run) } });
+    return this.#with({ name, kind: "flatMap", work: { type: "step", step: flatMapStep(name, each) } });
   }
 
   /** Looks at each event and passes it on. */

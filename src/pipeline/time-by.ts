@@ -4,6 +4,7 @@ import type { Clock } from "../clock.ts";
 import type { Step } from "../contracts.ts";
 import type { Transform } from "./plan.ts";
 import type { EventFunction } from "./transforms.ts";
+import { refusePromise } from "./transforms.ts";
 import { truncate, Truncated } from "./truncated.ts";
 import { TICK, withTimer } from "./with-timer.ts";
 
@@ -34,7 +35,7 @@ class EventTime {
     try {
       for (; index < events.length; index++) {
         const event = events[index] as Event;
-        const time = timeOf(this.#timeOf(event.value, event));
+        const time = timeOf(this.#timeOf(event.value, event), this.#name);
         event.time = time;
         event.watermark = watermark;
         watermark = Math.max(watermark, time - this.#outOfOrderness);
@@ -49,9 +50,10 @@ class EventTime {
   }
 }
 
-function timeOf(given: unknown): number {
+function timeOf(given: unknown, name: string): number {
   const time = given instanceof Date ? given.getTime() : given;
   if (typeof time === "number" && Number.isFinite(time)) return time;
+  if (given instanceof Promise) refusePromise(given, name);
   throw new TypeError(`an event time must be a Date or milliseconds since the epoch, got ${describe(time)}`);
 }
 

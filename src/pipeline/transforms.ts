@@ -17,14 +17,15 @@ export function mapTransform(name: string, fn: EventFunction<unknown, unknown>):
 /** Looks at each event and passes it on. */
 export function tapTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
   return eachTransform(name, (event) => {
-    fn(event.value, event);
+    const ignored = fn(event.value, event);
+    if (ignored instanceof Promise) refusePromise(ignored, name);
   });
 }
 
 /** Sets each event's key. */
 export function keyByTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
   return eachTransform(name, (event) => {
-    event.key = keyText(fn(event.value, event));
+    event.key = keyText(fn(event.value, event), name);
   });
 }
 
@@ -66,51 +67,20 @@ export function filterTransform(name: string, fn: EventFunction<unknown, unknown
   };
 }
 
-/** Replaces each event by any number of events with the same key, time and place. One that gives none counts as filtered. */
-export function flatMapTransform(name: string, fn: EventFunction<unknown, Iterable<unknown>>, run: RunContext): Transform {
-  return (batch) => {
-    const { events } = batch;
-    const results: Event[] = [];
-    let index = 0;
-    let complete = 0;
-    try {
-      for (; index < events.length; index++) {
-        const event = events[index] as Event;
-        for (const value of fn(event.value, event)) results.push(withValue(event, value));
-        if (results.length === complete) run.counters.filtered += 1;
-        complete = results.length;
-      }
-    } catch (cause) {
-      results.length = complete;
-      throw truncate(batch, results, index, name, cause);
-    }
-    return { events: results, position: batch.position, watermark: batch.watermark };
-  };
-}
-
-/** @throws TypeError when it is neither text, a number, a big integer nor undefined */
-export function keyText(key: unknown): string | undefined {
+/**
+ * @param name the step's
+ * @throws TypeError when it is neither text, a number, a big integer nor undefined
+ */
+export function keyText(key: unknown, name: string): string | undefined {
   if (typeof key === "string" || key === undefined) return key;
   if (key === null) return undefined;
   if (typeof key === "number" || typeof key === "bigint") return String(key);
+  if (key instanceof Promise) refusePromise(key, name);
   throw new TypeError(`a key must be text or a number, got ${Array.isArray(key) ? "an array" : typeof key}`);
 }
 
-function withValue(event: Event, value: unknown): Event {
-  return {
-    value,
-    key: event.key,
-    time: event.time,
-    headers: event.headers,
-    origin: event.origin,
-    offset: event.offset,
-    watermark: event.watermark,
-    size: event.size,
-  };
-}
-
-/** An async function in a synchronous step would pass promises on as values. */
-function refusePromise(promise: Promise<unknown>, name: string): never {
+/** An async function in a synchronous step would pass promises on as values, and what they reject with would end the process. */
+export function refusePromise(promise: Promise<unknown>, name: string): never {
   promise.catch(() => undefined);
   throw new TypeError(`the function of "${name}" returned a promise; use mapAsync for asynchronous work`);
 }

@@ -64,7 +64,8 @@ export interface TestRun<Out = unknown> {
 
 /**
  * Runs a plan on given events in the place of its source and sinks, with a virtual clock that goes on by `advance` only;
- * once the input has ended and nothing has happened for a while, it jumps to the next timer, so that back-off costs no time.
+ * where the pipeline waits for a timer and has room for no more input, or has all of it, the clock jumps there after a
+ * moment, so that back-off costs no time.
  * Rejects with the error that ended the pipeline.
  */
 export async function runPipeline<Out = unknown>(
@@ -132,16 +133,18 @@ function collector(spec: SinkSpec, collected: Map<SinkSpec, Event[]>): Sink {
   collected.set(spec, events);
   return {
     write: (written) => {
-      events.push(...written);
+      for (const event of written) events.push(event);
       return Promise.resolve();
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 
-/** How often to look whether the pipeline waits for a timer, in real milliseconds, and for how many looks nothing must have happened. */
+/** How often to look whether the pipeline waits for a timer, in real milliseconds. */
 const LOOK = 1;
-const QUIET_LOOKS = 30;
+/** For how many looks nothing must have happened, at the end of the input and before it: there the pipeline may just be busy. */
+const QUIET_AT_END = 30;
+const QUIET_BEFORE = 100;
 
 async function jumpWhileWaiting(running: Promise<unknown>, clock: VirtualClock, source: ScriptedSource): Promise<void> {
   let state: "running" | "ended" = "running";
@@ -157,8 +160,8 @@ async function jumpWhileWaiting(running: Promise<unknown>, clock: VirtualClock, 
       setTimeout(resolve, quiet === 0 ? 0 : LOOK);
     });
     const next = clock.next;
-    quiet = source.ended && next !== undefined ? quiet + 1 : 0;
-    if (quiet < QUIET_LOOKS || next === undefined || !isRunning()) continue;
+    quiet = next !== undefined && !source.moved() ? quiet + 1 : 0;
+    if (quiet < (source.ended ? QUIET_AT_END : QUIET_BEFORE) || next === undefined || !isRunning()) continue;
     quiet = 0;
     await clock.advance(next - clock.now());
   }
@@ -173,6 +176,9 @@ class ScriptedSource implements Source, Partition {
   readonly #input: readonly (TestEvent | Advance)[];
   readonly #clock: VirtualClock;
   readonly #options: RunOptions;
+  #given = 0;
+  #seen = -1;
+  #clockGoesOn = false;
   position: Position = 0;
   ended = false;
 
@@ -193,12 +199,15 @@ class ScriptedSource implements Source, Partition {
     const cut = (watermark: number): Batch => {
       const batch = { events, position: offset, watermark };
       events = [];
+      this.#given += 1;
       return batch;
     };
     for (const item of this.#input) {
       if ("advance" in item) {
         yield cut(NO_WATERMARK);
+        this.#clockGoesOn = true;
         await this.#clock.advance(item.advance);
+        this.#clockGoesOn = false;
         continue;
       }
       events.push(eventOf(item, offset++));
@@ -207,6 +216,13 @@ class ScriptedSource implements Source, Partition {
     this.ended = true;
     if (ending === "end") yield cut(END_OF_INPUT);
     else if (events.length > 0) yield cut(NO_WATERMARK);
+  }
+
+  /** Whether it gave something since it was asked last, or lets the clock go on by itself. */
+  moved(): boolean {
+    const moved = this.#clockGoesOn || this.#given !== this.#seen;
+    this.#seen = this.#given;
+    return moved;
   }
 
   commit(position: Position): Promise<void> {

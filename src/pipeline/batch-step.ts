@@ -1,7 +1,7 @@
 import type { Batch, Event, Position } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
 import type { RunContext, Step } from "../contracts.ts";
-import { DataError } from "../errors.ts";
+import { DataError, MillraceError } from "../errors.ts";
 import { Heap } from "./heap.ts";
 import type { EventFunction } from "./transforms.ts";
 import { keyText } from "./transforms.ts";
@@ -14,6 +14,14 @@ export interface BatchPlan {
   readonly size: number;
   readonly time: number | undefined;
   readonly key: EventFunction<unknown, unknown> | undefined;
+  /** The most events held at a time, over all keys, and the most bytes of their records. */
+  readonly maxHeldEvents: number;
+  readonly maxHeldBytes: number;
+}
+
+/** Batches that are not full yet hold more than they may. */
+export class BatchLimitError extends MillraceError {
+  override readonly name = "BatchLimitError";
 }
 
 /** Events that wait to become one. */
@@ -28,6 +36,8 @@ interface Group {
   firstOffset: Position;
   bytes: number;
   open: "open" | "closed";
+  /** Rises from group to group. */
+  readonly sequence: number;
 }
 
 /** Where an open group holds the position back. */
@@ -56,14 +66,21 @@ export function batchStep(plan: BatchPlan): Step<unknown, unknown> {
 class Groups {
   readonly #plan: BatchPlan;
   readonly #run: RunContext;
-  /** In the order in which they began: the first is the next one due. */
   readonly #open = new Map<string | undefined, Group>();
+  /** The one that began first is at the top: it is the next one due. */
+  readonly #byAge = new Heap<Group>(
+    (a, b) => a.sequence < b.sequence,
+    (group) => group.open === "open",
+  );
   /** The group with the earliest record is at the top. One whose earliest record changed has a new hold. */
   readonly #holding = new Heap<Hold>(
     (a, b) => a.offset < b.offset,
     ({ group, offset }) => group.open === "open" && group.firstOffset === offset,
   );
   #watermark = NO_WATERMARK;
+  #sequence = 0;
+  #heldEvents = 0;
+  #heldBytes = 0;
 
   constructor(plan: BatchPlan, run: RunContext) {
     this.#plan = plan;
@@ -71,8 +88,8 @@ class Groups {
   }
 
   get due(): number | undefined {
-    const first = this.#first();
-    return first === undefined || first.due === Number.POSITIVE_INFINITY ? undefined : first.due;
+    const due = this.#byAge.peek()?.due;
+    return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
 
   *take(batch: Batch): Generator<Batch> {
@@ -83,11 +100,11 @@ class Groups {
       for (; index < events.length; index++) this.#add(events[index] as Event, out);
     } catch (cause) {
       yield this.result(out, positionBefore(batch, index));
-      throw new DataError(this.#plan.name, events[index], cause);
+      throw cause instanceof BatchLimitError ? cause : new DataError(this.#plan.name, events[index], cause);
     }
     this.#watermark = batch.watermark;
     if (batch.watermark === END_OF_INPUT) {
-      for (const group of this.#open.values()) out.push(this.#close(group));
+      this.#takeAll(Number.POSITIVE_INFINITY, out);
     }
     yield this.result(out, batch.position);
   }
@@ -95,33 +112,31 @@ class Groups {
   /** The groups whose time has come, as events. */
   takeDue(): Event[] {
     const out: Event[] = [];
-    const now = this.#run.clock.now();
-    for (const group of this.#open.values()) {
-      if (group.due > now) break;
-      out.push(this.#close(group));
-    }
+    this.#takeAll(this.#run.clock.now(), out);
     return out;
   }
 
   result(events: Event[], position: Position): Batch {
     const earliest = this.#holding.peek()?.offset ?? position;
-    const held = this.#first()?.watermark ?? this.#watermark;
+    const held = this.#byAge.peek()?.watermark ?? this.#watermark;
     return { events, position: Math.min(position, earliest), watermark: Math.min(this.#watermark, held) };
+  }
+
+  #takeAll(due: number, out: Event[]): void {
+    for (let next = this.#byAge.peek(); next !== undefined && next.due <= due; next = this.#byAge.peek()) out.push(this.#close(next));
   }
 
   #close(group: Group): Event {
     // An older group that is still open can give events that are older than this one's.
-    const watermark = this.#first()?.watermark ?? group.watermark;
+    const watermark = this.#byAge.peek()?.watermark ?? group.watermark;
     const event = joined(group, watermark);
     this.#open.delete(group.key);
     group.open = "closed";
+    this.#heldEvents -= group.events.length;
+    this.#heldBytes -= group.bytes;
     // The heap may hold the group for a while yet.
     group.events = [];
     return event;
-  }
-
-  #first(): Group | undefined {
-    return this.#open.values().next().value;
   }
 
   #add(event: Event, out: Event[]): void {
@@ -129,8 +144,10 @@ class Groups {
     let group = this.#open.get(key);
     if (group === undefined) {
       const due = this.#plan.time === undefined ? Number.POSITIVE_INFINITY : this.#run.clock.now() + this.#plan.time;
-      group = { key, events: [], due, watermark: event.watermark, firstOffset: event.offset, bytes: 0, open: "open" };
+      const { watermark, offset: firstOffset } = event;
+      group = { key, events: [], due, watermark, firstOffset, bytes: 0, open: "open", sequence: this.#sequence++ };
       this.#open.set(key, group);
+      this.#byAge.push(group);
       this.#holding.push({ offset: event.offset, group });
     } else if (event.offset < group.firstOffset) {
       group.firstOffset = event.offset;
@@ -138,8 +155,20 @@ class Groups {
     }
     group.events.push(event);
     group.bytes += event.size;
-    if (group.events.length < this.#plan.size) return;
-    out.push(this.#close(group));
+    this.#heldEvents += 1;
+    this.#heldBytes += event.size;
+    if (group.events.length >= this.#plan.size) out.push(this.#close(group));
+    else this.#checkLimits();
+  }
+
+  #checkLimits(): void {
+    const { name, maxHeldEvents, maxHeldBytes } = this.#plan;
+    if (this.#heldEvents <= maxHeldEvents && this.#heldBytes <= maxHeldBytes) return;
+    const [what, option] =
+      this.#heldEvents > maxHeldEvents ? [`${maxHeldEvents} events`, "maxHeldEvents"] : [`${maxHeldBytes} bytes of events`, "maxHeldBytes"];
+    throw new BatchLimitError(
+      `step "${name}": ${what} are held, which is the limit; use smaller or shorter batches or fewer keys, or raise ${option}`,
+    );
   }
 }
 

@@ -17,7 +17,7 @@ import { filterTransform, keyByTransform, mapTransform, tapTransform } from "./t
 import type { Fold, FoldedValues, NamedFolds } from "./windows/fold.ts";
 import type { WindowSpec } from "./windows/spec.ts";
 import type { WindowOptions } from "./windows/window-options.ts";
-import { describeWindow, windowPlan } from "./windows/window-options.ts";
+import { describeWindow, stateLimit, windowPlan } from "./windows/window-options.ts";
 import { windowStep } from "./windows/window-step.ts";
 
 /** Options of every step. */
@@ -47,6 +47,10 @@ export interface BatchOptions<T> extends StepOptions {
   readonly time?: Duration;
   /** Batches for each key of this function; default one batch over all. */
   readonly key?: EventFunction<T, string | number | undefined>;
+  /** The most events held in batches that are not full yet, in a partition; default 1,000,000. More is an error, not a loss. */
+  readonly maxHeldEvents?: number;
+  /** The most bytes of records held so; default 256 MiB. */
+  readonly maxHeldBytes?: number;
 }
 
 /** Options of `via`. */
@@ -190,6 +194,8 @@ export class Stream<T> {
       size: size ?? Number.POSITIVE_INFINITY,
       time: time === undefined ? undefined : positiveMilliseconds(time, `step "${name}": time`),
       key: options.key as EventFunction<unknown, unknown> | undefined,
+      maxHeldEvents: stateLimit(name, "maxHeldEvents", options.maxHeldEvents, 1_000_000),
+      maxHeldBytes: stateLimit(name, "maxHeldBytes", options.maxHeldBytes, 256 * 1024 * 1024),
     });
     const description = { size, time, per: options.key === undefined ? "all" : "key" };
     return this.#with({ name, kind: "batch", description, stateful: true, work: { type: "step", step } });

@@ -78,3 +78,19 @@ test("a key that is no text or number is a data error of its event", async () =>
     message: 'step "batch" at memory test/0@0: a key must be text or a number, got object',
   });
 });
+
+test("what batches hold that are not full is bounded, and more is an error that says what to do", async () => {
+  const input = Array.from({ length: 10 }, (_, v) => item(`key ${v}`, v));
+  const options = { size: 2, key: ({ k }: Item) => k };
+  assert.equal((await batched({ ...options, maxHeldEvents: 10 }, input)).batches.length, 10);
+  await assert.rejects(batched({ ...options, maxHeldEvents: 9 }, input), {
+    name: "BatchLimitError",
+    message: 'step "batch": 9 events are held, which is the limit; use smaller or shorter batches or fewer keys, or raise maxHeldEvents',
+  });
+});
+
+test("many keys that end together take no longer each than few", { timeout: 20_000 }, async () => {
+  const input = Array.from({ length: 200_000 }, (_, v) => item(`key ${v}`, v));
+  const { batches } = await batched({ time: "1h", key: ({ k }) => k }, input);
+  assert.equal(batches.length, 200_000);
+});

@@ -45,9 +45,9 @@ export function windowPlan(name: string, spec: WindowSpec, options: WindowOption
     fold: fold === undefined ? collect : readyFold(name, fold, spec.kind === "session" ? "merging" : "apart"),
     holds: fold === undefined ? "values" : "fold",
     limits: {
-      maxOpen: limit(name, "maxOpen", options.maxOpen, 1_000_000),
-      maxHeldEvents: limit(name, "maxHeldEvents", options.maxHeldEvents, 1_000_000),
-      maxHeldBytes: limit(name, "maxHeldBytes", options.maxHeldBytes, 256 * 1024 * 1024),
+      maxOpen: stateLimit(name, "maxOpen", options.maxOpen, 1_000_000),
+      maxHeldEvents: stateLimit(name, "maxHeldEvents", options.maxHeldEvents, 1_000_000),
+      maxHeldBytes: stateLimit(name, "maxHeldBytes", options.maxHeldBytes, 256 * 1024 * 1024),
     },
   };
 }
@@ -58,7 +58,8 @@ export function describeWindow(spec: WindowSpec, options: WindowOptions & { read
   return { window: kind, ...numbers, time: kind === "count" ? undefined : time, lateness: options.lateness, per: options.per ?? "key" };
 }
 
-function limit(step: string, option: string, given: number | undefined, standard: number): number {
+/** A limit of what a step holds, checked. */
+export function stateLimit(step: string, option: string, given: number | undefined, standard: number): number {
   const value = given ?? standard;
   if (!Number.isSafeInteger(value) || value < 1)
     throw new PlanError(`step "${step}": ${option} must be a whole number, 1 or more (got ${value})`);

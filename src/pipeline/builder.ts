@@ -226,12 +226,16 @@ export class Stream<T> {
     return { source: this.#source, steps: this.#withEventTime(), sinks: all };
   }
 
-  /** Windows in event time go by the records' own timestamps where no `timeBy` says otherwise. */
+  /** Windows go by the records' own timestamps where no `timeBy` says otherwise. */
   #withEventTime(): readonly PlannedStep[] {
-    const needing = this.#steps.findIndex((step) => step.description["time"] === "event" && step.kind === "window");
-    const timed = this.#steps.findIndex((step) => step.kind === "timeBy" || step.kind === "via");
-    if (needing === -1 || (timed !== -1 && timed < needing)) return this.#steps;
+    // Also count windows: they tell the times of their events.
+    const needing = this.#steps.findIndex(({ kind, description }) => kind === "window" && description["time"] !== "processing");
+    if (needing === -1) return this.#steps;
+    const before = this.#steps.slice(0, needing);
+    if (before.some((step) => step.kind === "timeBy")) return this.#steps;
     if (!this.#source.timestamps) {
+      // A step of one's own may set times.
+      if (before.some((step) => step.kind === "via")) return this.#steps;
       throw new PlanError(
         `step "${(this.#steps[needing] as PlannedStep).name}": needs event times, and records of a ${this.#source.kind} source have none; put a timeBy before it`,
       );

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import type { WindowValues } from "millrace";
 import { count, from, mean, sum, tumbling } from "millrace";
 import { runPipeline } from "millrace/testing";
 
@@ -74,6 +75,7 @@ test("wrong options are errors of the plan, and name the step", () => {
     [() => stream.window(count(3), { lateness: "1s" }), /count windows have no lateness/],
     [() => stream.to([]), /give at least one sink/],
     [() => from(sourceOf<number>("no timestamps")).window(tumbling("1s")).to(sinkOf()), /step "window": needs event times.*timeBy/],
+    [() => from(sourceOf<number>("no timestamps")).window(count(2)).to(sinkOf()), /step "window": needs event times.*timeBy/],
   ];
   for (const [build, message] of wrong)
     assert.throws(build, (error) => error instanceof PlanError && message.test(error.message), String(message));
@@ -88,5 +90,18 @@ test("every sink receives every event", async () => {
       [1, 2],
       [1, 2],
     ],
+  );
+});
+
+test("windows go by the records' own times also after a step of one's own", async () => {
+  const plan = from(sourceOf<number>())
+    .via("as-it-is", (input) => input)
+    .window(tumbling(10))
+    .to(sinkOf());
+  const timed = [1, 20].map((value) => ({ value, time: value }));
+  const run = await runPipeline<WindowValues<number>>(plan, timed, { ending: "stop" });
+  assert.deepEqual(
+    run.values.map(({ values }) => values),
+    [[1]],
   );
 });

@@ -33,5 +33,7 @@ export function parseDuration(duration: unknown): number | undefined {
   if (typeof duration !== "string") return undefined;
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(duration.trim());
   const unit = UNITS[match?.[2] ?? ""];
-  return unit === undefined ? undefined : Math.round(Number(match?.[1]) * unit);
+  if (unit === undefined) return undefined;
+  const ms = Math.round(Number(match?.[1]) * unit);
+  return Number.isFinite(ms) ? ms : undefined;
 }

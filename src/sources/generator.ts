@@ -24,6 +24,9 @@ export type GeneratorSourceSettings = z.input<typeof generatorSourceConfig>;
 type Settings = z.output<typeof generatorSourceConfig>;
 
 const MOST_EVENTS = 1024;
+const MOST_BYTES = 1_048_576;
+/** Bytes of an event without padding, about. */
+const BARE_BYTES = 64;
 /** How long an idle source waits at most before it yields an empty batch, in milliseconds. */
 const IDLE = 1000;
 
@@ -52,10 +55,11 @@ async function* generate(config: Settings, clock: Clock, from: Position, stop: A
   const breather = new Breather();
   const began = clock.now();
   const padding = config.padding === 0 ? "" : `,"padding":"${"x".repeat(config.padding)}"`;
+  const most = Math.min(MOST_EVENTS, Math.ceil(MOST_BYTES / (BARE_BYTES + config.padding)));
   let position = from;
   while (position < count && !stop.aborted) {
     const due = rate === undefined ? Number.POSITIVE_INFINITY : from + dueAfter(rate, clock.now() - began);
-    const end = Math.min(position + MOST_EVENTS, count, due);
+    const end = Math.min(position + most, count, due);
     const events: Event[] = [];
     for (; position < end; position++) events.push(makeEvent(config, position, padding));
     yield { events, position, watermark: NO_WATERMARK };

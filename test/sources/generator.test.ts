@@ -110,3 +110,10 @@ test("settings that can't be are refused", () => {
     assert.equal(generatorSourceConfig.safeParse(settings).success, false, JSON.stringify(settings));
   }
 });
+
+test("a batch has no more bytes than other sources give, however large its events are", async (t) => {
+  for await (const { events } of read(t, { count: 40, padding: 100_000 }, new AbortController().signal)) {
+    const bytes = events.reduce((sum, event) => sum + event.size, 0);
+    assert.ok(bytes <= 1_200_000, `${bytes} bytes in a batch`);
+  }
+});

@@ -6,8 +6,11 @@ import { OwnershipLostError } from "../errors.ts";
 import type { RecordValue } from "./consumer.ts";
 import type { RecordChunk } from "./record-chunk.ts";
 
-/** An idle partition yields an empty batch that often, in milliseconds. */
-const IDLE = 1000;
+/**
+ * An idle partition yields an empty batch that often, in milliseconds. Steps that need the time have timers of their own; this
+ * only shows that the partition is read, and with many idle ones it is much of what they cost.
+ */
+const IDLE = 5000;
 
 /** What a partition asks of the consumer that it belongs to. */
 export interface PartitionOwner {

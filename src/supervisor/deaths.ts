@@ -56,7 +56,7 @@ export interface Silence {
 }
 
 /** However starved a worker was: after so many times the limit it is replaced. */
-const HOPELESS = 6;
+const HOPELESS = 3;
 
 /** Time spent waiting for a processor is no hang, up to a point. */
 export function hangs({ silent, starved, heartbeat }: Silence): boolean {

@@ -13,6 +13,9 @@ export interface TrialParts {
   readonly suspects: Suspects;
 }
 
+/** How the suspicion of a task that is tried alone begins. */
+const ALONE = "tried in a worker of its own";
+
 /** Carries out what the suspects' records say: brings tasks to workers of their own, into quarantine, and back. */
 export class Trials {
   readonly #settings: FleetSettings;
@@ -39,7 +42,7 @@ export class Trials {
     const alone = this.#suspects.trialOf(task.id)?.tasks.size === 1;
     task.suspicion = quarantined
       ? `it makes its worker die (${what}); tried again at ${new Date(verdict.until).toISOString()}`
-      : `${alone ? "tried in a worker of its own" : "tried in a worker with some others"}, since its worker died (${what})`;
+      : `${alone ? ALONE : "tried in a worker with some others"}, since its worker died (${what})`;
     if (quarantined || alone) this.#logger.warn({ task: task.id }, `${quarantined ? "quarantined" : "suspected"}: ${task.suspicion}`);
     for (const instance of task.instances) {
       if (!instance.wanted) continue;
@@ -63,6 +66,7 @@ export class Trials {
         setState(instance, "starting", `tried again: ${instance.reason ?? ""}`, now);
       }
     }
+    for (const worker of this.#crew.all()) this.#doubt(worker, now);
     for (const id of this.#suspects.clear(now)) this.#acquit(id);
     for (const trial of this.#suspects.trials()) this.#gather(trial, now);
     for (const worker of this.#crew.all()) {
@@ -82,6 +86,13 @@ export class Trials {
     return worker.runs.size > 0;
   }
 
+  /** Nothing is proven by a worker that is silent: it may be hanging. */
+  #doubt(worker: Worker, now: number): void {
+    const { trial, heardAt } = worker;
+    if (trial?.until === undefined || worker.phase === "leaving") return;
+    if (now - heardAt > this.#settings.worker.heartbeat / 4) trial.until = Math.max(trial.until, now + this.#settings.worker.heartbeat);
+  }
+
   /** Brings the tasks of a trial to its worker, once there is room for one. */
   #gather(trial: Trial, now: number): void {
     const placed = [...trial.tasks].flatMap((id) => this.#roster.tasks.get(id)?.instances.filter(({ run }) => run !== undefined) ?? []);
@@ -94,10 +105,13 @@ export class Trials {
   #acquit(id: string): void {
     const task = this.#roster.tasks.get(id);
     if (task === undefined) return;
+    const blamed = task.suspicion?.startsWith(ALONE) === true;
     task.suspicion = undefined;
     for (const instance of task.instances) if (instance.wanted) instance.reason = undefined;
     this.#roster.stopRuns(task.instances, "it goes back to a regular worker");
-    this.#logger.info({ task: id }, "the task did no harm in its trial and goes back to a regular worker");
+    const text = "the task did no harm in its trial and goes back to a regular worker";
+    if (blamed) this.#logger.info({ task: id }, text);
+    else this.#logger.debug({ task: id }, text);
   }
 
   /** A task that is one of many suspects runs on a regular worker as long as there is no room for its trial. */

@@ -1,13 +1,13 @@
 import { systemClock } from "../clock.ts";
 import type { Connections } from "../connections.ts";
-import type { Counters, Logger, OpenContext, SharedResources, SourceSpec, TaskIdentity } from "../contracts.ts";
+import type { Counters, Logger, OpenContext, SharedResources, TaskIdentity } from "../contracts.ts";
 import { InfrastructureError, messageOf, MillraceError, NotReadyError, PlannedStop } from "../errors.ts";
 import { createInstance, type Instance } from "../pipeline/instance.ts";
-import type { Plan } from "../pipeline/plan.ts";
 import { redact } from "../secrets.ts";
 import { buildPlan, loadProduct } from "../tasks/products.ts";
 import { executeFor } from "./last-words.ts";
 import type { Assignment, RunEnd, RunStats } from "./messages.ts";
+import { tellingWhenItWorks } from "./told-plan.ts";
 
 /** What all runs of a worker share. */
 export interface RunSurroundings {
@@ -89,6 +89,7 @@ export class Run {
     const product = await loadProduct(task.folder);
     const plan = buildPlan(product, task, { task: identity, logger: this.#logger, signal: this.#abandon.signal });
     this.#listener.built(plan.source.finite);
+    let waitsFor: string | undefined;
     const context: OpenContext = {
       task: identity,
       connections: this.#surroundings.connections,
@@ -98,12 +99,17 @@ export class Run {
       clock: systemClock,
       signal: this.#abandon.signal,
       mode: "run",
-      waiting: (reason) => this.#listener.waiting(reason === undefined ? undefined : this.#shown(reason)),
+      waiting: (reason) => {
+        waitsFor = reason === undefined ? undefined : this.#shown(reason);
+        this.#listener.waiting(waitsFor);
+      },
     };
-    this.#instance = createInstance(
-      tellingWhenOpen(plan, () => this.#listener.running()),
-      context,
-    );
+    const works = () => {
+      this.#listener.running();
+      // It is open, and waits for a broker all the same.
+      if (waitsFor !== undefined) this.#listener.waiting(waitsFor);
+    };
+    this.#instance = createInstance(tellingWhenItWorks(plan, works), context);
     return await this.#instance.run(this.#stop.signal);
   }
 
@@ -137,17 +143,4 @@ function sameCounts(a: Counters, b: Counters): boolean {
     a.failed === b.failed &&
     a.retried === b.retried
   );
-}
-
-/** The same plan; calls `opened` each time its source was opened, which is after its sinks. */
-function tellingWhenOpen(plan: Plan, opened: () => void): Plan {
-  const source: SourceSpec = {
-    ...plan.source,
-    async open(context, options) {
-      const open = await plan.source.open(context, options);
-      opened();
-      return open;
-    },
-  };
-  return { ...plan, source };
 }

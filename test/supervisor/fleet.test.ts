@@ -138,9 +138,9 @@ test("a worker that waits for a processor is not taken for one that hangs, up to
   process.silent = true;
   const from = simulation.now;
   simulation.starvedFor = () => 0.9 * (simulation.now - from);
-  simulation.run(30_000);
+  simulation.run(25_000);
   assert.deepEqual(simulation.killed, []);
-  simulation.run(40_000);
+  simulation.run(10_000);
   assert.deepEqual(simulation.killed, [process.id]);
 });
 

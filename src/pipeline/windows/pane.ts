@@ -1,5 +1,5 @@
 import type { Event, Origin, Position } from "../../batch.ts";
-import { MillraceError } from "../../errors.ts";
+import { DataError, MillraceError } from "../../errors.ts";
 import { Heap } from "../heap.ts";
 import type { ReadyFold } from "./fold.ts";
 
@@ -113,8 +113,10 @@ export class Panes {
    * @param time the result's event time: the last moment of the window
    * @param watermark the watermark before the result
    * @param end the end that the result tells; default the window's own
+   * @throws DataError at the window's first record when the result can't be made; the window then stays open
    */
   close(pane: Pane, time: number, watermark: number, end: number = pane.end): Event {
+    const result = this.#resultOf(pane);
     pane.open = "closed";
     this.#open -= 1;
     if (this.#holds === "values") {
@@ -122,7 +124,6 @@ export class Panes {
       this.#heldBytes -= pane.bytes;
     }
     const { key, start, count } = pane;
-    const result = this.#fold.result(pane.state);
     // Heaps may hold the window for a while yet.
     pane.state = undefined;
     return {
@@ -140,6 +141,14 @@ export class Panes {
   /** The offset of the earliest record of all open windows; undefined if none is open. */
   held(): Position | undefined {
     return this.#holding.peek()?.offset;
+  }
+
+  #resultOf(pane: Pane): unknown {
+    try {
+      return this.#fold.result(pane.state);
+    } catch (cause) {
+      throw new DataError(this.#step, { origin: pane.origin, offset: pane.firstOffset }, cause);
+    }
   }
 
   #holdBack(pane: Pane, offset: Position): void {

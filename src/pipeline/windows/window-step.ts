@@ -85,8 +85,14 @@ class WindowWork {
   *tick(): Generator<Batch> {
     const out: Event[] = [];
     const now = this.#run.clock.now();
-    this.#windows.advance(now, out);
-    if (this.#position !== undefined) yield* this.#results(out, this.#position, now);
+    let failure: unknown;
+    try {
+      this.#windows.advance(now, out);
+    } catch (cause) {
+      failure = cause;
+    }
+    if (this.#position !== undefined) yield* this.#results(out, this.#position, failure === undefined ? now : NO_WATERMARK);
+    if (failure !== undefined) throw failure;
   }
 
   async *take(batch: Batch): AsyncGenerator<Batch> {
@@ -97,11 +103,12 @@ class WindowWork {
     let failure: unknown;
     try {
       for (; index < events.length; index++) this.#add(events[index] as Event, out, late);
+      this.#windows.advance(this.#watermarkAfter(batch), out);
     } catch (cause) {
-      failure = cause instanceof WindowLimitError ? cause : new DataError(this.#plan.name, events[index], cause);
+      const known = cause instanceof DataError || cause instanceof WindowLimitError;
+      failure = known ? cause : new DataError(this.#plan.name, events[index], cause);
     }
     const done = failure === undefined ? batch.position : positionBefore(batch, index);
-    if (failure === undefined) this.#windows.advance(this.#watermarkAfter(batch), out);
     await this.#giveLate(late);
     yield* this.#results(out, done, failure === undefined ? this.#watermarkAfter(batch) : NO_WATERMARK);
     if (failure !== undefined) throw failure;

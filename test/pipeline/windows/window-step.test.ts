@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import fc from "fast-check";
-import type { Batch, Step, Stream, WindowSpec, WindowValues } from "millrace";
+import type { Batch, Fold, Step, Stream, WindowSpec, WindowValues } from "millrace";
 import { count, countOrTime, from, session, sliding, tumbling } from "millrace";
-import { runPipeline } from "millrace/testing";
+import type { Advance, TestEvent } from "millrace/testing";
+import { advance, runPipeline } from "millrace/testing";
 
 import { sinkOf, sourceOf } from "../source-of.ts";
 
@@ -102,4 +103,40 @@ function recordsOf(value: unknown): number[] {
   if (Array.isArray(value)) return value.flatMap(recordsOf);
   const { values, id } = value as Partial<WindowValues<unknown>> & Partial<Item>;
   return values === undefined ? [id as number] : values.flatMap(recordsOf);
+}
+
+/** A fold whose result can't be made of a window with the number 13. */
+const superstitious: Fold<number, number[]> = {
+  init: () => [],
+  add: (all, n) => [...all, n],
+  result: (all) => {
+    if (all.includes(13)) throw new Error("no thirteens");
+    return all;
+  },
+};
+
+for (const [name, ending, after, spec] of [
+  ["by an event", "stop", [25], tumbling(10)],
+  ["at the end of the input", "end", [], tumbling(10)],
+  ["by the clock", "stop", [advance(50)], tumbling(10, { time: "processing" })],
+] as const) {
+  test(`a result that can't be made when a window closes ${name} is a data error at its first record, where the task begins again`, async () => {
+    const batches: Batch[] = [];
+    const numbers: (TestEvent | Advance)[] = [1, 2, 13].map((value) => ({ value, key: value < 13 ? "a" : "b" }));
+    const plan = from(sourceOf<number>())
+      .timeBy((n) => (n === 13 ? 3 : n))
+      .window(spec, { fold: superstitious })
+      .via("watch", watching(batches))
+      .to(sinkOf());
+    const more = after.map((item) => (typeof item === "number" ? { value: item, key: "a" } : item));
+    await assert.rejects(runPipeline(plan, [...numbers, ...more], { ending, start: 1000 }), {
+      name: "DataError",
+      message: 'step "window" at memory test/0@2: no thirteens',
+    });
+    assert.equal(batches.at(-1)?.position, 2);
+    assert.deepEqual(
+      batches.flatMap(({ events }) => events.map(({ value }) => (value as { value: unknown }).value)),
+      [[1, 2]],
+    );
+  });
 }

@@ -41,7 +41,7 @@ const WORKERS = Number(values.workers);
 const SECONDS = Number(values.seconds);
 const START_WITHIN = 120_000;
 /** Between the last task's start and the measurement. */
-const SETTLE = 5000;
+const SETTLE = 15_000;
 
 interface Setup extends AsyncDisposable {
   readonly settings: Readonly<Record<string, unknown>>;

@@ -161,8 +161,12 @@ for (const client of KAFKA_CLIENTS) {
       const before = member.count;
       for (const partition of [0, 1]) await produce(service.address, topic, partition, numbered(100, { first: 6000 }));
       await until("the member reads again", () => member.count === before + 100);
-      for (const name of [`${topic}/0`, `${topic}/1`])
-        complete([...reader.texts(name).map(Number), ...(member.values.get(name) ?? [])], 6100);
+      const read = (partition: number) => {
+        const name = `${topic}/${partition}`;
+        return [...reader.texts(name).map(Number), ...(member.values.get(name) ?? [])];
+      };
+      await until("the reader reads the rest", () => [0, 1].every((partition) => read(partition).includes(6099)));
+      for (const partition of [0, 1]) complete(read(partition), 6100);
     });
 
     it("passes the gaps of a compacted topic, also when it begins inside one", async (t) => {

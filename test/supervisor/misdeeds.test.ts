@@ -30,6 +30,7 @@ test("each kind of broken task is named with its reason, and the others run on",
     ["throws", ["failed", /step "map" at count numbers\/0@3: no such number/]],
     ["missing", ["starting", /there is no topic numbers/]],
     ["away", ["backing-off", /the broker at redis:\/\/user:\[secret\]@host is away/]],
+    ["waits", ["backing-off", /^the broker is away$/]],
     ["exits", ["quarantined", /exit code 3: process\.exit\(3\) was called at \/.*probe\/index\.ts:\d+/]],
     ["aborts", ["quarantined", /signal SIGABRT.*process\.abort\(\) was called at \/.*probe\/index\.ts:\d+/]],
     ["kills", ["quarantined", /SIGKILL.*process\.kill sent SIGKILL/]],
@@ -52,10 +53,8 @@ test("each kind of broken task is named with its reason, and the others run on",
     });
   }
   for (const id of Object.keys(good)) await daemon.state(id, "running");
-  const waits = (await daemon.tasks()).get("waits");
-  assert.ok(waits !== undefined);
   const notReady = (await (await daemon.get("/readyz")).json()) as { notReady: { what: string }[] };
-  assert.deepEqual(notReady.notReady.map(({ what }) => what).toSorted(), ["task away", "task missing"]);
+  assert.deepEqual(notReady.notReady.map(({ what }) => what).toSorted(), ["task away", "task missing", "task waits"]);
   assert.doesNotMatch(daemon.output, /geheim|hunter22/);
   daemon.process.kill("SIGTERM");
   assert.deepEqual(await daemon.exited, { code: 0, signal: null }, daemon.output);

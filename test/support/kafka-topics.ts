@@ -22,9 +22,13 @@ export function uniqueName(prefix: string): string {
   return `${prefix}-${randomUUID()}`;
 }
 
-/** Makes a topic of a name of its own, one replica. */
-export async function makeTopic(address: string, partitions: number, configs: Readonly<Record<string, string>> = {}): Promise<string> {
-  const topic = uniqueName("test");
+/** Makes a topic, one replica, by default with a name of its own. */
+export async function makeTopic(
+  address: string,
+  partitions: number,
+  configs: Readonly<Record<string, string>> = {},
+  topic = uniqueName("test"),
+): Promise<string> {
   const settings = Object.entries({ "retention.ms": "-1", ...configs }).map(([name, value]) => ({ name, value }));
   await withAdmin(address, async (admin) => await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs: settings }));
   return topic;

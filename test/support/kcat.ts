@@ -1,6 +1,9 @@
 /** Kafka through kcat, which shares no code with Millrace or its clients. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Writable } from "node:stream";
 import { promisify } from "node:util";
@@ -31,6 +34,17 @@ export async function writeByKcat(
   await writeLines(child.stdin, records);
   child.stdin.end();
   await ended;
+}
+
+/** Writes one record of any size without a key. */
+export async function writeOneByKcat(address: string, topic: string, text: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-test-"));
+  try {
+    writeFileSync(join(folder, "record"), text);
+    await run(await kcat(), ["-P", "-b", address, "-t", topic, "-X", `message.max.bytes=${text.length + 65_536}`, join(folder, "record")]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 async function writeLines(out: Writable, records: Iterable<KeyedText> | AsyncIterable<KeyedText>): Promise<void> {

@@ -21,7 +21,8 @@ export interface Place {
   readonly nodeFlags?: readonly string[];
   /** How long it may take until it is killed, in milliseconds; default a minute. */
   readonly patience?: number;
-  readonly user?: { readonly uid: number; readonly gid: number };
+  /** A command with its arguments that becomes this one, such as `nice`. */
+  readonly wrapper?: readonly string[];
 }
 
 const PATIENCE = 60_000;
@@ -29,15 +30,15 @@ const PATIENCE = 60_000;
 /** Starts `millrace` with these arguments, with no setting from the environment of the tests. */
 export function startMillrace(
   args: readonly string[],
-  { cwd, env, nodeFlags = [], patience = PATIENCE, user }: Place,
+  { cwd, env, nodeFlags = [], patience = PATIENCE, wrapper = [] }: Place,
 ): ChildProcessWithoutNullStreams {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MILLRACE_")));
-  return spawn(process.execPath, [...nodeFlags, MAIN, ...args], {
+  const [command = "", ...rest] = [...wrapper, process.execPath, ...nodeFlags, MAIN, ...args];
+  return spawn(command, rest, {
     cwd,
     env: { ...clean, ...env },
     timeout: patience,
     killSignal: "SIGKILL",
-    ...user,
   });
 }
 

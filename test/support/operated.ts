@@ -67,15 +67,18 @@ export class Site {
   }
 
   /** Runs a command to its end. */
-  async command(args: readonly string[], place: Partial<Place> = {}): Promise<Ended> {
-    return await millrace([...args, "--config", "settings.yaml"], { cwd: this.folder, ...place });
+  async command(
+    args: readonly string[],
+    { settings = "settings.yaml", ...place }: Partial<Place> & { readonly settings?: string } = {},
+  ): Promise<Ended> {
+    return await millrace([...args, "--config", settings], { cwd: this.folder, ...place });
   }
 }
 
 export interface RunOptions {
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  readonly user?: { readonly uid: number; readonly gid: number };
+  readonly wrapper?: readonly string[];
   /** When it is killed, in milliseconds; default ten minutes. */
   readonly patience?: number;
 }

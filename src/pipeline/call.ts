@@ -129,20 +129,23 @@ function withDeadline<Out>(policy: CallPolicy, run: RunContext, call: (signal: A
   const controller = new AbortController();
   return new Promise<Out>((resolve, reject) => {
     const giveUp = (reason: unknown) => {
+      settled();
       controller.abort(reason);
       reject(reason);
     };
     const abort = () => giveUp(run.signal.reason);
+    let cancel = () => {};
+    // A call that is given up may never end, and must not leave anything behind.
+    const settled = () => {
+      cancel();
+      run.signal.removeEventListener("abort", abort);
+    };
     if (run.signal.aborted) {
       abort();
       return;
     }
     run.signal.addEventListener("abort", abort, { once: true });
-    const cancel = startTimeout(policy, run.clock, giveUp);
-    const settled = () => {
-      cancel();
-      run.signal.removeEventListener("abort", abort);
-    };
+    cancel = startTimeout(policy, run.clock, giveUp);
     const failed = (error: unknown) => {
       settled();
       reject(error);

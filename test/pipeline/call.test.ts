@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { backoff } from "../../src/pipeline/call.ts";
+import type { RunContext } from "../../src/contracts.ts";
+import { backoff, callPolicy, callWithPolicy } from "../../src/pipeline/call.ts";
+import { VirtualClock } from "../../src/virtual-clock.ts";
 
 test("back-off doubles from its factor and ends at 120 seconds", () => {
   const waits = (factor: number, attempts: number) => Array.from({ length: attempts }, (_, index) => backoff(factor, index + 1));
@@ -9,4 +11,36 @@ test("back-off doubles from its factor and ends at 120 seconds", () => {
   assert.deepEqual(waits(3, 7), [3, 6, 12, 24, 48, 96, 120]);
   assert.deepEqual(waits(0.5, 2), [0.5, 1]);
   assert.deepEqual(waits(0, 3), [0, 0, 0]);
+});
+
+test("neither a timer nor a listener stays behind a call, however it ends", async () => {
+  const clock = new VirtualClock();
+  const abandon = new AbortController();
+  let listeners = 0;
+  const { signal } = abandon;
+  const watched = new Proxy(signal, {
+    get(target, name) {
+      if (name === "addEventListener") listeners += 1;
+      if (name === "removeEventListener") listeners -= 1;
+      const value = Reflect.get(target, name) as unknown;
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, retried: 0, inFlight: 0 };
+  const run = { clock, signal: watched, counters } as unknown as RunContext;
+  const policy = callPolicy("call", { timeout: "1h" });
+  const hangs = () => new Promise<number>(() => undefined);
+
+  assert.equal(await callWithPolicy(policy, () => 1, 0, run), 1);
+  await assert.rejects(
+    callWithPolicy(policy, () => Promise.reject(new Error("no")), 0, run),
+    { message: "no" },
+  );
+  const late = callWithPolicy(policy, hangs, 0, run);
+  await Promise.all([assert.rejects(late, { name: "CallTimeoutError" }), clock.advance(3_600_000)]);
+  assert.equal(listeners, 0);
+  const givenUp = callWithPolicy(policy, hangs, 0, run);
+  abandon.abort(new Error("given up"));
+  await assert.rejects(givenUp, { message: "given up" });
+  assert.deepEqual([clock.next, counters.inFlight], [undefined, 0]);
 });

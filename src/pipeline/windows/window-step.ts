@@ -1,5 +1,6 @@
 import type { Batch, Event, Position } from "../../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../batch.ts";
+import type { Clock } from "../../clock.ts";
 import type { RunContext, SinkSpec, Step } from "../../contracts.ts";
 import { DataError } from "../../errors.ts";
 import { positionBefore } from "../truncated.ts";
@@ -63,7 +64,7 @@ class WindowWork {
   readonly #run: RunContext;
   readonly #panes: Panes;
   readonly #windows: Windows;
-  /** Set where events have no use for their own time: the clock's is taken. */
+  /** Set where events have no use for their own time: the clock's is taken, which never goes back here. */
   readonly #clock: (() => number) | undefined;
   #position: Position | undefined;
   #output = NO_WATERMARK;
@@ -73,7 +74,7 @@ class WindowWork {
     this.#run = run;
     this.#panes = new Panes(plan.name, plan.fold, plan.holds, plan.limits);
     this.#windows = openWindows(plan, this.#panes);
-    this.#clock = plan.spec.time === "processing" ? () => run.clock.now() : undefined;
+    this.#clock = plan.spec.time === "processing" ? rising(run.clock) : undefined;
   }
 
   /** The clock time at which a window closes; undefined when none is open. */
@@ -84,7 +85,7 @@ class WindowWork {
   /** Closes what the clock has reached. */
   *tick(): Generator<Batch> {
     const out: Event[] = [];
-    const now = this.#run.clock.now();
+    const now = this.#clock?.() ?? NO_WATERMARK;
     let failure: unknown;
     try {
       this.#windows.advance(now, out);
@@ -152,6 +153,12 @@ class WindowWork {
       yield { events: out.slice(next - RESULTS_PER_BATCH, next), position: positions[chunk] ?? done, watermark };
     }
   }
+}
+
+/** The clock's time, but never less than before: a clock that is set back must not open again what is closed. */
+function rising(clock: Clock): () => number {
+  let latest = NO_WATERMARK;
+  return () => (latest = Math.max(latest, clock.now()));
 }
 
 /** For each batch of results the position to go back to while those after it are not written. */

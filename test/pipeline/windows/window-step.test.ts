@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import fc from "fast-check";
-import type { Batch, Fold, Step, Stream, WindowSpec, WindowValues } from "millrace";
+import type { Batch, Clock, Fold, Step, Stream, WindowSpec, WindowValues } from "millrace";
 import { count, countOrTime, from, session, sliding, tumbling } from "millrace";
 import type { Advance, TestEvent } from "millrace/testing";
 import { advance, runPipeline } from "millrace/testing";
 
+import { windowPlan } from "../../../src/pipeline/windows/window-options.ts";
+import { windowStep } from "../../../src/pipeline/windows/window-step.ts";
 import { sinkOf, sourceOf } from "../source-of.ts";
 
 /** A record: its id is its offset, so that a result tells by its values which records it needs. */
@@ -140,3 +142,30 @@ for (const [name, ending, after, spec] of [
     );
   });
 }
+
+test("in processing time a window that is closed stays so, also when the clock is set back", async () => {
+  const times = [1005, 1012, 1003, 1004];
+  let now = 1000;
+  const clock: Clock = { now: () => now, after: () => () => undefined };
+  const setTheClock: Step<number, number> = async function* (input) {
+    for await (const batch of input) {
+      now = times[batch.events[0]?.value ?? 0] ?? now;
+      yield batch;
+    }
+  };
+  const backwards: Step<number, unknown> = (input, run) =>
+    windowStep(windowPlan("window", tumbling(10, { time: "processing" }), {}))(setTheClock(input, run), { ...run, clock });
+  const plan = from(sourceOf<number>()).via("window", backwards).to(sinkOf());
+  const run = await runPipeline<WindowValues<number>>(
+    plan,
+    [0, 1, 2, 3].map((value) => ({ value })),
+    { batchSize: 1 },
+  );
+  assert.deepEqual(
+    run.values.map(({ start, values }) => [start, values]),
+    [
+      [1000, [0]],
+      [1010, [1, 2, 3]],
+    ],
+  );
+});

@@ -8,7 +8,7 @@ import { PullSubscription } from "./pull.ts";
 /** The limits of one batch, of the contract of sources. */
 const BATCH: Amount = { messages: 1024, bytes: 1024 * 1024 };
 /** How often an idle partition yields, in milliseconds. */
-const IDLE = 1000;
+const IDLE = 5000;
 
 /** The deliveries of one pull consumer, in batches. */
 export class Feed implements AsyncDisposable {

@@ -10,8 +10,6 @@ export type InstanceEnd = "finished" | "stopped";
 
 /** Options of `createInstance`. */
 export interface InstanceOptions {
-  /** Called before each batch is worked on, so that whoever watches knows whose code runs. */
-  readonly executing?: () => void;
   /** Opens a source in the place of the plan's. */
   readonly openSource?: (spec: SourceSpec, context: OpenContext, options: SourceOptions) => Promise<Source>;
   /** Opens a sink in the place of one of the plan's; called for each, also for late sinks. */
@@ -110,7 +108,6 @@ export class Instance {
         sinks,
         counters: this.counters,
         latency: this.latency,
-        executing: this.#options.executing ?? (() => undefined),
         abandon: this.#context.signal,
       });
     } catch (error) {

@@ -15,8 +15,6 @@ export interface PartitionRunOptions {
   readonly sinks: ReadonlyMap<SinkSpec, Sink>;
   readonly counters: Counters;
   readonly latency: LatencyHistogram;
-  /** Called before each batch is worked on, so that whoever watches knows whose code runs. */
-  readonly executing: () => void;
   /** Aborts when work in flight is to be given up. */
   readonly abandon: AbortSignal;
 }
@@ -85,11 +83,10 @@ async function pump(partition: Partition, run: RunContext, options: PartitionRun
 }
 
 async function* counted(input: AsyncIterable<Batch>, options: PartitionRunOptions, meter: LatencyMeter): AsyncGenerator<Batch> {
-  const { counters, context, executing } = options;
+  const { counters, context } = options;
   for await (const batch of input) {
     const { length } = batch.events;
     if (length > 0) {
-      executing();
       counters.in += length;
       meter.read(batch.position, length, context.clock.now());
     }

@@ -10,7 +10,7 @@ import { DecodedPartition } from "./decoded-partition.ts";
 const MIB = 1_048_576;
 
 /** Heartbeats: several of them within a session, but no more than the operator's patience with a rebalance asks for. */
-const LONGEST_HEARTBEAT_INTERVAL = 2000;
+const LONGEST_HEARTBEAT_INTERVAL = 3000;
 
 const topicName = z
   .string()
@@ -103,7 +103,7 @@ function consumerSettings(config: z.output<typeof kafkaSourceConfig>, topics: re
     maxWaiting: config.maxWaiting,
     sessionTimeout,
     rebalanceTimeout: Math.max(milliseconds(config.rebalanceTimeout, "rebalanceTimeout"), sessionTimeout),
-    heartbeatInterval: Math.min(sessionTimeout / 4, LONGEST_HEARTBEAT_INTERVAL),
+    heartbeatInterval: Math.min(sessionTimeout / 3, LONGEST_HEARTBEAT_INTERVAL),
   };
 }
 

@@ -97,10 +97,10 @@ describe("the JetStream source: events", () => {
     assert.deepEqual([...first.texts, ...second.texts], ["a", "b", "c"]);
   });
 
-  it("yields an empty batch every second while nothing comes", async (t) => {
+  it("yields an empty batch now and then while nothing comes", async (t) => {
     const stream = await makeStream(t, address);
     await using reader = open({ stream, create: true });
-    await until("two empty batches came", () => reader.batches.length >= 2, { timeout: 5000 });
+    await until("an empty batch came", () => reader.batches.length >= 1, { timeout: 15_000 });
     assert.deepEqual(reader.batches[0]?.events, []);
   });
 

@@ -117,6 +117,8 @@ class KafkaSink implements Sink {
       await this.#open(AbortSignal.any([signal, patience.signal]));
     } catch (error) {
       if (!patience.signal.aborted || signal.aborted) throw error;
+      // So that the operator is told when the broker is back, also where there is nothing to write. What fails then fails the first write.
+      this.#openOnce(this.#closed.signal).catch(() => undefined);
     } finally {
       cancel();
     }

@@ -15,6 +15,9 @@ const COUNT = 2000;
 /** A stop with nothing in flight; the drain may take 20 s. Milliseconds. */
 const QUICKLY = 8000;
 
+/** Its sink has nothing to write, and knows all the same when its broker is back. */
+const silence = { generator: { rate: 0 } };
+
 /** A broker of the test's own, and a task that relays through it. */
 interface Rig {
   readonly broker: Service;
@@ -39,6 +42,7 @@ async function kafkaRig(t: TestContext, client: (typeof KAFKA_CLIENTS)[number]):
     settings: { kafka: { brokers: [address], client } },
     tasks: {
       relay: { product: "relay", instances: 2, config: { input: { kafka: { topic: input } }, output: { kafka: { topic: output } } } },
+      silent: { product: "relay", config: { input: silence, output: { kafka: { topic: output } } } },
     },
   });
   return {
@@ -68,7 +72,10 @@ async function natsRig(t: TestContext): Promise<Rig> {
     [...keyedBids(0, COUNT)].map((event) => ({ ...event, subject: `${input}.bids` })),
   );
   const config = { input: { jetstream: { stream: input, create: true } }, output: { jetstream: { subject: `${output}.all` } } };
-  const site = new Site(t, { settings: { nats: { servers: [address] } }, tasks: { relay: { product: "relay", config } } });
+  const site = new Site(t, {
+    settings: { nats: { servers: [address] } },
+    tasks: { relay: { product: "relay", config }, silent: { product: "relay", config: { ...config, input: silence } } },
+  });
   return {
     broker,
     site,
@@ -95,7 +102,7 @@ for (const [name, make] of Object.entries(BROKERS)) {
     await broker.restart();
     await running.until("every event is counted", async () => (await running.counted("out")) >= COUNT);
     assert.deepEqual(await running.workers(), before, "workers stay alive");
-    await running.until("no instance waits any more", async () => (await running.task("relay"))?.state === "running");
+    await running.until("no instance waits any more", async () => (await running.tasks()).every(({ state }) => state === "running"));
     assert.equal(await written(), COUNT);
     const found = relayedBids(COUNT);
     await read((key, text) => found.take(key, text));

@@ -18,5 +18,13 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 process.on("uncaughtException", (error) => process.exit(reportStrayError(error, surroundings)));
 
 const code = await runCommandLine(process.argv.slice(2), surroundings);
+await Promise.all([process.stdout, process.stderr].map(written));
 // Not `process.exitCode`: a product may have left timers or connections open, and must not keep the process from ending.
 process.exit(code);
+
+/** Settles when everything that was written has been handed on: to a pipe Node writes when its reader is ready, and would forget the rest. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write("", () => resolve());
+  });
+}

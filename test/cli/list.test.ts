@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 
-import { millraceHere, writeFiles } from "../support/millrace.ts";
+import { millrace, millraceHere, writeFiles } from "../support/millrace.ts";
 import { tempFolder } from "../support/temp-folder.ts";
 import { PROJECT } from "./fixtures.ts";
 
@@ -71,4 +71,13 @@ test("something else on the admin port is told and passed over", async (t) => {
   assert.equal(code, 0);
   assert.match(stderr, /is no Millrace/);
   assert.match(stdout, /^twice /m);
+});
+
+test("a long list reaches a slow reader whole", async (t) => {
+  const cwd = tempFolder(t);
+  const ids = Array.from({ length: 4000 }, (_, number) => `task-${number}`);
+  writeFiles(cwd, { "products/none.md": "", "config/tasks/all.yaml": ids.map((id) => `- { id: ${id}, product: missing }`).join("\n") });
+  const listed = await millrace(["list", "--json", "--set", "admin.port=1"], { cwd });
+  assert.equal(listed.code, 0, listed.stderr);
+  assert.deepEqual((JSON.parse(listed.stdout) as { id: string }[]).map(({ id }) => id).toSorted(), ids.toSorted());
 });

@@ -1,5 +1,6 @@
 import { systemClock } from "../src/clock.ts";
-import type { Logger, OpenContext } from "../src/contracts.ts";
+import type { OpenContext } from "../src/contracts.ts";
+import { SILENT } from "../src/contracts.ts";
 
 /** What one run took. */
 export interface Timing<R> {
@@ -30,8 +31,6 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-const quiet: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, child: () => quiet };
-
 /** A context for pipelines that a benchmark runs in its own process. */
 export function benchContext(over: Partial<OpenContext> = {}): OpenContext {
   return {
@@ -42,7 +41,7 @@ export function benchContext(over: Partial<OpenContext> = {}): OpenContext {
       redis: { url: "" },
     },
     shared: { lease: () => Promise.reject(new Error("this benchmark shares nothing")) },
-    logger: quiet,
+    logger: SILENT,
     clock: systemClock,
     signal: new AbortController().signal,
     mode: "run",

@@ -14,6 +14,15 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
+/** A logger that says nothing. */
+export const SILENT: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => SILENT,
+};
+
 /** Which task instance something belongs to. */
 export interface TaskIdentity {
   readonly id: string;

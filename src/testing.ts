@@ -10,7 +10,8 @@ import type { z } from "zod";
 
 import type { Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "./batch.ts";
-import type { Counters, Logger, OpenContext, Partition, Sink, SinkSpec, Source } from "./contracts.ts";
+import type { Counters, OpenContext, Partition, Sink, SinkSpec, Source } from "./contracts.ts";
+import { SILENT } from "./contracts.ts";
 import type { Duration } from "./duration.ts";
 import { milliseconds } from "./duration.ts";
 import { createInstance } from "./pipeline/instance.ts";
@@ -102,14 +103,6 @@ export function planOf<Schema extends z.ZodType>(product: Product<Schema>, confi
     signal: new AbortController().signal,
   });
 }
-
-const SILENT: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => SILENT,
-};
 
 function testContext(clock: VirtualClock): OpenContext {
   return {

@@ -1,6 +1,6 @@
 /** What the commands that look at tasks share. */
 import type { Settings } from "../config/settings.ts";
-import type { Logger } from "../contracts.ts";
+import { type Logger, SILENT } from "../contracts.ts";
 import { ConfigError, PlannedStop, UsageError } from "../errors.ts";
 import { didYouMean } from "../near-miss.ts";
 import type { Plan } from "../pipeline/plan.ts";
@@ -8,19 +8,10 @@ import { openTaskManager } from "../tasks/manager.ts";
 import { buildPlan, loadProduct } from "../tasks/products.ts";
 import type { TaskDefinition, TaskSet } from "../tasks/task.ts";
 
-/** For whoever tells by other means what is wrong. */
-export const silent: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => silent,
-};
-
 /** What products and tasks there are now. */
 export async function readTasks(settings: Settings): Promise<TaskSet> {
   const stop = new AbortController();
-  await using manager = await openTaskManager(settings, { logger: silent, signal: stop.signal });
+  await using manager = await openTaskManager(settings, { logger: SILENT, signal: stop.signal });
   const set = manager.current();
   stop.abort(new PlannedStop("the tasks are read"));
   return set;

@@ -8,12 +8,12 @@ import type { KafkaConnection } from "../connections.ts";
 import type { Logger } from "../contracts.ts";
 import { brokerErrorName } from "./broker-errors.ts";
 import { type ClientSettings, REQUEST_TIMEOUT } from "./client-options.ts";
+import { describeEach } from "./describe-topics.ts";
 import type { FetchChannel, GroupCoordinator, GroupSettings, KafkaDriver, TopicInfo } from "./driver.ts";
 import { createKafkajs } from "./kafkajs-client.ts";
 import { type KafkajsBroker, type OpenCluster, openCluster } from "./kafkajs-cluster.ts";
 import { fetchRecords } from "./kafkajs-fetch.ts";
 import { KafkajsCoordinator } from "./kafkajs-group.ts";
-import { MissingTopics } from "./missing-topics.ts";
 import type { LogRange } from "./out-of-range.ts";
 import type { NewTopic } from "./producer.ts";
 
@@ -30,17 +30,8 @@ export class KafkajsDriver implements KafkaDriver {
     this.#open = openCluster(this.#kafka);
   }
 
-  async topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>> {
-    const topics = new Map<string, TopicInfo>();
-    const missing: string[] = [];
-    // One by one: an error is for all that were asked for.
-    for (const name of names) {
-      const topic = await this.#topic(name);
-      if (topic === undefined) missing.push(name);
-      else topics.set(name, topic);
-    }
-    if (missing.length > 0) throw new MissingTopics(missing);
-    return topics;
+  topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>> {
+    return describeEach(names, (name) => this.#topic(name));
   }
 
   async #topic(name: string): Promise<TopicInfo | undefined> {

@@ -6,8 +6,8 @@ import { Admin, type Connection, ConnectionPool, Consumer, ListOffsetTimestamps 
 import type { KafkaConnection } from "../connections.ts";
 import { brokerErrorName } from "./broker-errors.ts";
 import { type ClientSettings, platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
+import { describeEach } from "./describe-topics.ts";
 import type { FetchChannel, GroupCoordinator, GroupSettings, KafkaDriver, TopicInfo } from "./driver.ts";
-import { MissingTopics } from "./missing-topics.ts";
 import type { LogRange } from "./out-of-range.ts";
 import { fetchRecords } from "./platformatic-fetch.ts";
 import { PlatformaticCoordinator } from "./platformatic-group.ts";
@@ -28,17 +28,8 @@ export class PlatformaticDriver implements KafkaDriver {
     listenForErrors(this.#client.connections);
   }
 
-  async topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>> {
-    const topics = new Map<string, TopicInfo>();
-    const missing: string[] = [];
-    // One by one: a reply about several says of one only that it is missing.
-    for (const name of names) {
-      const topic = await this.#topic(name);
-      if (topic === undefined) missing.push(name);
-      else topics.set(name, topic);
-    }
-    if (missing.length > 0) throw new MissingTopics(missing);
-    return topics;
+  topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>> {
+    return describeEach(names, (name) => this.#topic(name));
   }
 
   async create(names: readonly string[], { partitions, replicas }: NewTopic): Promise<void> {

@@ -11,20 +11,14 @@ import {
   MetricReader,
 } from "@opentelemetry/sdk-metrics";
 
+import type { Counters } from "../contracts.ts";
 import { LATENCY_BOUNDS } from "../pipeline/latency.ts";
 
 /** What is known of a task when metrics are asked for. The first six never fall. */
-export interface TaskFigures {
+export interface TaskFigures extends Readonly<Counters> {
   readonly task: string;
   readonly product: string;
   readonly state: string;
-  readonly in: number;
-  readonly out: number;
-  readonly filtered: number;
-  readonly late: number;
-  readonly failed: number;
-  readonly retried: number;
-  readonly inFlight: number;
   /** Undefined if unknown. */
   readonly lag: number | undefined;
   readonly restarts: number;

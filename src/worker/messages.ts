@@ -3,6 +3,7 @@
  * are plain data. `begin` and `start` hold secrets: never log a message whole.
  */
 import type { Connections } from "../connections.ts";
+import type { Counters } from "../contracts.ts";
 import type { LogOptions } from "../observability/logs.ts";
 import type { TaskDefinition } from "../tasks/task.ts";
 
@@ -84,15 +85,7 @@ export interface WorkerReport {
 }
 
 /** What one run has counted so far. */
-export interface RunStats {
-  readonly in: number;
-  readonly out: number;
-  readonly filtered: number;
-  readonly late: number;
-  readonly failed: number;
-  readonly retried: number;
-  /** Calls and writes under way now. */
-  readonly inFlight: number;
+export interface RunStats extends Readonly<Counters> {
   /** Events that wait in the broker; undefined if unknown. */
   readonly lag: number | undefined;
   readonly latency: LatencyStats;

@@ -5,12 +5,11 @@ import type { Event } from "millrace";
 import { DataError, from, memorySource } from "millrace";
 
 import { systemClock } from "../../src/clock.ts";
-import type { Logger, OpenContext, Partition, Sink, SinkSpec, SourceSpec } from "../../src/contracts.ts";
+import type { OpenContext, Partition, Sink, SinkSpec, SourceSpec } from "../../src/contracts.ts";
+import { SILENT } from "../../src/contracts.ts";
 import { InfrastructureError, OwnershipLostError } from "../../src/errors.ts";
 import { createInstance } from "../../src/pipeline/instance.ts";
 import { sinkOf } from "./source-of.ts";
-
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
 function context(over: Partial<OpenContext> = {}): OpenContext {
   return {
@@ -21,7 +20,7 @@ function context(over: Partial<OpenContext> = {}): OpenContext {
       redis: { url: "" },
     },
     shared: { lease: () => Promise.reject(new Error("nothing is shared here")) },
-    logger: silent,
+    logger: SILENT,
     clock: systemClock,
     signal: new AbortController().signal,
     mode: "run",

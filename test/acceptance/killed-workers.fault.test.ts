@@ -90,7 +90,7 @@ for (const [name, make] of Object.entries(BROKERS)) {
   test(`${name}: nothing is lost when workers are killed ${KILLS} times under load (seed ${SEED})`, async (t) => {
     const rig = await make(t);
     const running = rig.site.start();
-    const load = new Load(rig);
+    const load = new Load(t, rig);
     await killWorkers(running, rig, randomOf(SEED));
     const count = await load.end();
     const found = relayedBids(count);
@@ -106,7 +106,7 @@ for (const [name, make] of Object.entries(BROKERS)) {
 
   test(`${name}: nothing is lost and nothing comes twice over ${STOPS} planned stops under load`, async (t) => {
     const rig = await make(t);
-    const load = new Load(rig);
+    const load = new Load(t, rig);
     for (let stop = 0; stop < STOPS; stop++) {
       const running = rig.site.start();
       const before = await rig.written();
@@ -132,10 +132,13 @@ class Load {
   #count = 0;
   readonly #writing: Promise<void>;
 
-  constructor(rig: Rig) {
+  constructor(t: TestContext, rig: Rig) {
     this.#writing = rig.write(this.#events());
     // An error is met by `end`.
     this.#writing.catch(() => undefined);
+    t.after(() => {
+      this.#ended = true;
+    });
   }
 
   /** Gives how many there were, when all are written. */

@@ -2,11 +2,12 @@ import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { promisify } from "node:util";
 
-import { Admin } from "@platformatic/kafka";
+import { Admin, ListOffsetTimestamps } from "@platformatic/kafka";
 
 import type { KafkaConnection } from "../../src/connections.ts";
 import type { Logger } from "../../src/contracts.ts";
 import { kcat } from "./services/index.ts";
+import { until } from "./until.ts";
 
 const run = promisify(execFile);
 
@@ -22,7 +23,10 @@ export function uniqueName(prefix: string): string {
   return `${prefix}-${randomUUID()}`;
 }
 
-/** Makes a topic, one replica, by default with a name of its own. */
+/**
+ * Makes a topic, one replica, by default with a name of its own. It can be used at once by any client: a broker confirms a
+ * topic a moment before it leads all of its partitions, and kcat's queries do not try again then.
+ */
 export async function makeTopic(
   address: string,
   partitions: number,
@@ -30,7 +34,11 @@ export async function makeTopic(
   topic = uniqueName("test"),
 ): Promise<string> {
   const settings = Object.entries({ "retention.ms": "-1", ...configs }).map(([name, value]) => ({ name, value }));
-  await withAdmin(address, async (admin) => await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs: settings }));
+  const ends = Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, timestamp: ListOffsetTimestamps.LATEST }));
+  await withAdmin(address, async (admin) => {
+    await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs: settings });
+    await until("each partition has its leader", async () => await admin.listOffsets({ topics: [{ name: topic, partitions: ends }] }));
+  });
   return topic;
 }
 

@@ -28,12 +28,9 @@ export async function writeByKcat(
   const settings = ["enable.idempotence=true", "topic.partitioner=murmur2", "linger.ms=5", "queue.buffering.max.kbytes=65536"];
   const args = ["-P", "-b", address, "-t", topic, "-K", "\t", ...settings.flatMap((setting) => ["-X", setting]), ...options];
   const child = spawn(await kcat(), args, { stdio: ["pipe", "ignore", "pipe"] });
-  const ended = exitOf(child);
   // What kcat has to say is in its exit code.
   child.stdin.on("error", () => undefined);
-  await writeLines(child.stdin, records);
-  child.stdin.end();
-  await ended;
+  await Promise.all([exitOf(child), writeLines(child.stdin, records)]);
 }
 
 /** Writes one record of any size without a key. */
@@ -55,7 +52,7 @@ async function writeLines(out: Writable, records: Iterable<KeyedText> | AsyncIte
     if (!out.write(waiting)) await once(out, "drain");
     waiting = "";
   }
-  if (waiting !== "") out.write(waiting);
+  out.end(waiting);
 }
 
 /** Calls `take` for every record of a topic, in the order of each partition. */

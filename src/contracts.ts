@@ -186,6 +186,8 @@ export interface RunContext {
   /** Aborts when work in flight is to be given up: a deadline passed, the partition was lost, or another part failed. */
   readonly signal: AbortSignal;
   readonly counters: Counters;
+  /** Whether the source waits for something, such as a broker that is away: events may then be there that it can't give. */
+  isSourceAway(): boolean;
   /** The open sink of a spec that the plan names for this step, such as a window's late sink. */
   sink(spec: SinkSpec): Sink;
 }

@@ -5,6 +5,9 @@ import { runPartition } from "./partition-run.ts";
 import type { Plan } from "./plan.ts";
 import { Reasons } from "./reasons.ts";
 
+/** The part of a plan that its source is. */
+const SOURCE = "source";
+
 /** How a run ended without an error: the input had its end, or a stop was asked for and everything read is done. */
 export type InstanceEnd = "finished" | "stopped";
 
@@ -72,7 +75,7 @@ export class Instance {
       sinks.set(spec, resources.use(sink));
     }
     const stateful = this.#plan.steps.some((step) => step.stateful);
-    const source = await unlessStopped(openSource(this.#plan.source, this.#contextOf("source"), { stateful }), stop);
+    const source = await unlessStopped(openSource(this.#plan.source, this.#contextOf(SOURCE), { stateful }), stop);
     if (source === undefined) return "stopped";
     this.#source = resources.use(source);
     await this.#runPartitions(source, sinks, stop);
@@ -108,6 +111,7 @@ export class Instance {
         sinks,
         counters: this.counters,
         latency: this.latency,
+        isSourceAway: () => this.#reasons.has(SOURCE),
         abandon: this.#context.signal,
       });
     } catch (error) {

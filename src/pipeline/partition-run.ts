@@ -15,6 +15,7 @@ export interface PartitionRunOptions {
   readonly sinks: ReadonlyMap<SinkSpec, Sink>;
   readonly counters: Counters;
   readonly latency: LatencyHistogram;
+  readonly isSourceAway: () => boolean;
   /** Aborts when work in flight is to be given up. */
   readonly abandon: AbortSignal;
 }
@@ -34,6 +35,7 @@ export async function runPartition(partition: Partition, options: PartitionRunOp
     clock: context.clock,
     signal,
     counters,
+    isSourceAway: options.isSourceAway,
     sink: (spec) => openSink(options.sinks, spec),
   };
   try {

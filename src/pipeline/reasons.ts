@@ -8,6 +8,11 @@ export class Reasons {
     this.#tell = tell;
   }
 
+  /** Whether that part can't work now. */
+  has(part: string): boolean {
+    return this.#reasons.has(part);
+  }
+
   /** What one part says: a reason, or undefined when it can work. */
   set(part: string, reason: string | undefined): void {
     if (reason === undefined) this.#reasons.delete(part);

@@ -1,14 +1,13 @@
 import type { Batch, Event } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
-import type { Clock } from "../clock.ts";
-import type { Step } from "../contracts.ts";
+import type { RunContext, Step } from "../contracts.ts";
 import type { Transform } from "./plan.ts";
 import type { EventFunction } from "./transforms.ts";
 import { refusePromise } from "./transforms.ts";
 import { truncate, Truncated } from "./truncated.ts";
 import { TICK, withTimer } from "./with-timer.ts";
 
-/** How often the watermark of an idle partition goes on, in milliseconds. */
+/** How often to look at the clock while no event comes, and so how often the watermark of an idle partition goes on. Milliseconds. */
 const IDLE_STEP = 1000;
 
 /**
@@ -69,7 +68,8 @@ export function timeByTransform(name: string, timeOf: EventFunction<unknown, unk
 
 /**
  * `timeBy` with `idleAfter`: when no event came for that long, the watermark goes on with the wall clock, from where it
- * was when the last event came.
+ * was when the last event came. Only time counts in which an event could have come: neither an outage of the source nor
+ * a stop of what is behind, both of which leave events waiting that would all be late.
  */
 export function timeByStep(
   name: string,
@@ -79,17 +79,20 @@ export function timeByStep(
 ): Step<unknown, unknown> {
   return async function* (input, run) {
     const eventTime = new EventTime(name, timeOf, outOfOrderness);
-    const idle = new IdleClock(run.clock, idleAfter);
+    const idle = new IdleClock(run, idleAfter);
     let position: number | undefined;
     for await (const batch of withTimer(input, run.clock, () => idle.due)) {
+      idle.count();
       if (batch === TICK) {
-        eventTime.watermark = Math.max(eventTime.watermark, idle.watermark());
-        if (position !== undefined) yield { events: [], position, watermark: eventTime.watermark };
-        continue;
+        const before = eventTime.watermark;
+        eventTime.watermark = Math.max(before, idle.watermark);
+        if (position !== undefined && eventTime.watermark > before) yield { events: [], position, watermark: eventTime.watermark };
+      } else {
+        position = batch.position;
+        yield* applyOrCut(eventTime, batch);
+        if (batch.events.length > 0) idle.restart(eventTime.watermark);
       }
-      position = batch.position;
-      yield* applyOrCut(eventTime, batch);
-      if (batch.events.length > 0) idle.eventsCame(eventTime.watermark);
+      idle.goOn();
     }
   };
 }
@@ -106,30 +109,45 @@ function* applyOrCut(eventTime: EventTime, batch: Batch): Generator<Batch> {
   yield result;
 }
 
-/** When a partition counts as idle, and how far its watermark has gone on since. */
+/** How long a partition has been idle, and how far its watermark has gone on since. */
 class IdleClock {
-  readonly #clock: Clock;
+  readonly #run: RunContext;
   readonly #idleAfter: number;
-  #lastEvent: number | undefined;
   #watermark = NO_WATERMARK;
+  /** Milliseconds of idleness since the last event. */
+  #idle = 0;
+  /** Up to when the clock was looked at. */
+  #since = 0;
   /** The clock time of the next look; undefined until an event came. */
   due: number | undefined;
 
-  constructor(clock: Clock, idleAfter: number) {
-    this.#clock = clock;
+  constructor(run: RunContext, idleAfter: number) {
+    this.#run = run;
     this.#idleAfter = idleAfter;
   }
 
-  eventsCame(watermark: number): void {
-    this.#lastEvent = this.#clock.now();
+  /** Events came. */
+  restart(watermark: number): void {
     this.#watermark = watermark;
-    this.due = this.#lastEvent + this.#idleAfter;
+    this.#idle = 0;
+    this.due = 0;
   }
 
-  /** The watermark by the wall clock. */
-  watermark(): number {
-    const now = this.#clock.now();
-    this.due = now + IDLE_STEP;
-    return this.#watermark + (now - (this.#lastEvent ?? now));
+  /** The input is asked from now on. */
+  goOn(): void {
+    if (this.due === undefined) return;
+    this.#since = this.#run.clock.now();
+    const left = this.#idleAfter - this.#idle;
+    this.due = this.#since + (left > 0 ? Math.min(left, IDLE_STEP) : IDLE_STEP);
+  }
+
+  /** Counts the time since the input was asked. */
+  count(): void {
+    if (!this.#run.isSourceAway()) this.#idle += this.#run.clock.now() - this.#since;
+  }
+
+  /** The watermark by the wall clock, once the partition is idle. */
+  get watermark(): number {
+    return this.#idle < this.#idleAfter ? NO_WATERMARK : this.#watermark + this.#idle;
   }
 }

@@ -4,8 +4,13 @@ import { test } from "node:test";
 import type { TimeOptions, WindowOptions, WindowSpec } from "millrace";
 import { count, countOrTime, from, session, sliding, tumbling } from "millrace";
 import type { Advance, RunOptions, TestEvent } from "millrace/testing";
-import { advance, runPipeline } from "millrace/testing";
+import { advance, runPipeline, VirtualClock } from "millrace/testing";
 
+import type { Batch } from "../../src/batch.ts";
+import { NO_WATERMARK } from "../../src/batch.ts";
+import type { RunContext } from "../../src/contracts.ts";
+import { timeByStep } from "../../src/pipeline/time-by.ts";
+import { eventOf } from "../support/open-context.ts";
 import { sinkOf, sourceOf } from "./source-of.ts";
 
 interface Window {
@@ -99,6 +104,34 @@ test("an idle partition's watermark goes on with the wall clock, from where it w
   assert.deepEqual((await windows(tumbling(50), [...at(0, 10), advance(99)], idle)).results, []);
   assert.deepEqual((await windows(tumbling(50), [...at(0, 10), advance(100)], idle)).results, ["[0,50) 0 10"]);
   assert.deepEqual((await windows(tumbling(50), [...at(0, 10), advance(60), ...at(20), advance(60)], idle)).results, []);
+});
+
+test("neither an outage of the source nor a stop of what is behind counts as idleness", async () => {
+  const clock = new VirtualClock();
+  let away = false;
+  const run = { clock, isSourceAway: () => away } as Pick<RunContext, "clock" | "isSourceAway"> as RunContext;
+  const input = async function* () {
+    yield { events: [eventOf(10, 0)], position: 1, watermark: NO_WATERMARK };
+    await new Promise(() => undefined);
+  };
+  const output = timeByStep("timeBy", Number, 0, 100)(input(), run)[Symbol.asyncIterator]();
+  const watermarks: number[] = [];
+  const ask = async () => void watermarks.push(((await output.next()) as IteratorYieldResult<Batch>).value.watermark);
+  await ask();
+  const asked = ask();
+  away = true;
+  await clock.advance(1000);
+  away = false;
+  await clock.advance(99);
+  assert.deepEqual(watermarks, [10]);
+  await clock.advance(1);
+  await asked;
+  assert.deepEqual(watermarks, [10, 110]);
+  await clock.advance(10_000);
+  const askedLate = ask();
+  await clock.advance(1000);
+  await askedLate;
+  assert.deepEqual(watermarks, [10, 110, 1110]);
 });
 
 test("in processing time windows go by the clock, and close by it without another event", async () => {

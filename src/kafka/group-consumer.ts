@@ -133,12 +133,12 @@ export class GroupConsumer implements KafkaConsumer {
   async #work(generation: Generation, topics: ReadonlyMap<string, TopicInfo>, over: AbortSignal): Promise<void> {
     const fetcher = this.#fetcher(topics);
     const assignment = this.#assign(generation, fetcher);
-    const ended = Promise.withResolvers<void>();
-    assignment.lost.addEventListener("abort", () => ended.resolve(), { once: true });
+    const ended = new AbortController();
+    assignment.lost.addEventListener("abort", () => ended.abort(), { once: true });
     let cancelDeadline: (() => void) | undefined;
     const drain = () => {
       this.#drain(assignment);
-      void assignment.drained.then(() => ended.resolve());
+      void assignment.drained.then(() => ended.abort());
     };
     const handOver = () => {
       if (cancelDeadline !== undefined) return;
@@ -150,7 +150,7 @@ export class GroupConsumer implements KafkaConsumer {
     over.addEventListener("abort", drain, { once: true });
     if (over.aborted) drain();
     try {
-      await this.#keepUp(generation, assignment, ended.promise, handOver);
+      await this.#keepUp(generation, assignment, ended.signal, handOver);
     } finally {
       cancelDeadline?.();
       over.removeEventListener("abort", drain);
@@ -159,9 +159,11 @@ export class GroupConsumer implements KafkaConsumer {
   }
 
   /** Heartbeats, also while partitions are being handed over, until that has ended. */
-  async #keepUp(generation: Generation, assignment: Assignment, ended: Promise<void>, handOver: () => void): Promise<void> {
+  async #keepUp(generation: Generation, assignment: Assignment, ended: AbortSignal, handOver: () => void): Promise<void> {
     let topicsAt = this.#context.clock.now() + TOPICS_INTERVAL;
-    while (!(await settlesWithin(ended, this.#settings.heartbeatInterval, this.#context.clock))) {
+    for (;;) {
+      await sleep(this.#settings.heartbeatInterval, ended, this.#context.clock).catch(() => {});
+      if (ended.aborted) return;
       const standing = await this.#heartbeat(generation);
       if (standing === "expelled") assignment.lose(EXPELLED);
       else if (standing === "rebalancing") handOver();

@@ -122,8 +122,8 @@ export interface Partition<T = unknown> extends AsyncDisposable {
   readonly signal: AbortSignal;
   /**
    * Yields what the broker has ready (at most about 1,024 events or 1 MiB), never waiting to fill a batch, and an empty
-   * batch at least every five seconds. Ends when a stop or a hand-over was asked for, and after the END_OF_INPUT watermark of a
-   * finite input. Nothing is read ahead beyond the source's limits while the consumer does not ask.
+   * batch at least every half minute. Ends when a stop or a hand-over was asked for, when the partition is disposed of, and
+   * after the END_OF_INPUT watermark of a finite input. Nothing is read ahead beyond the source's limits while the consumer does not ask.
    * A record that can't be decoded ends it with a DataError, after everything before it was yielded.
    * @param from the first position wanted; undefined: the committed one, else where the task's `from` says
    */

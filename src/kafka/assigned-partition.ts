@@ -8,9 +8,9 @@ import type { RecordChunk } from "./record-chunk.ts";
 
 /**
  * An idle partition yields an empty batch that often, in milliseconds. Steps that need the time have timers of their own; this
- * only shows that the partition is read, and with many idle ones it is much of what they cost.
+ * only shows that the partition is read, and with many idle ones it would be much of what they cost.
  */
-const IDLE = 5000;
+const IDLE = 30_000;
 
 /** What a partition asks of the consumer that it belongs to. */
 export interface PartitionOwner {

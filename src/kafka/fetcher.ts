@@ -8,7 +8,7 @@ import type { KeyEncoding } from "./record-text.ts";
 const REPLY_BYTES = 8 * 1_048_576;
 /** An idle broker holds a fetch that long, in milliseconds: short at first, since a partition may begin to be read meanwhile. */
 const SHORTEST_WAIT = 100;
-const LONGEST_WAIT = 5000;
+const LONGEST_WAIT = 10_000;
 /** While some partition is full nothing is waited for in the broker: it may be wanted the next moment. */
 const LOOK_AGAIN = 25;
 const FIRST_PAUSE = 100;

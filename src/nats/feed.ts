@@ -16,6 +16,7 @@ export class Feed implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #recover: (trouble: PullTrouble) => Promise<void>;
   #pending = 0;
+  #closed = false;
 
   /** @param recover makes the consumer usable again, or throws; then the feed starts anew */
   constructor(link: NatsLink, target: PullTarget, limits: Amount, clock: Clock, recover: (trouble: PullTrouble) => Promise<void>) {
@@ -34,9 +35,9 @@ export class Feed implements AsyncDisposable {
     return this.#pull.arrived();
   }
 
-  /** Gives what is there, and nothing every second while nothing is there. Ends when `stop` aborts. */
+  /** Gives what is there, and nothing every five seconds while nothing is there. Ends when `stop` aborts or it is closed. */
   async *read(stop: AbortSignal): AsyncGenerator<readonly Delivery[]> {
-    for (let given = this.#clock.now(); !stop.aborted;) {
+    for (let given = this.#clock.now(); !stop.aborted && !this.#closed;) {
       const deliveries = this.#pull.take(BATCH.messages, BATCH.bytes);
       if (deliveries.length === 0) {
         const { trouble } = this.#pull;
@@ -45,7 +46,7 @@ export class Feed implements AsyncDisposable {
           this.#pull.restart();
         }
         await this.#pull.wait(Math.max(1, given + IDLE - this.#clock.now()), stop);
-        if (this.#clock.now() < given + IDLE || stop.aborted) continue;
+        if (this.#clock.now() < given + IDLE || stop.aborted || this.#closed) continue;
       }
       this.#pending = deliveries.at(-1)?.pending ?? this.#pending;
       given = this.#clock.now();
@@ -55,10 +56,11 @@ export class Feed implements AsyncDisposable {
 
   /** Stops asking. @returns what has arrived and was not given */
   close(): Promise<readonly Delivery[]> {
+    this.#closed = true;
     return this.#pull.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pull.close();
+    await this.close();
   }
 }

@@ -39,8 +39,7 @@ export async function runPartition(partition: Partition, options: PartitionRunOp
     sink: (spec) => openSink(options.sinks, spec),
   };
   try {
-    await using _released = partition;
-    await pump(partition, run, options, failed);
+    await pumpAndRelease(partition, run, options, failed);
   } catch (thrown) {
     const error = firstThrown(thrown);
     if (partition.signal.aborted || error instanceof OwnershipLostError) return;
@@ -56,32 +55,48 @@ interface Written {
 }
 
 /** @param failed aborted when something fails, so that steps before it give up what is in flight */
-async function pump(partition: Partition, run: RunContext, options: PartitionRunOptions, failed: AbortController): Promise<void> {
-  const { plan, context } = options;
+async function pumpAndRelease(partition: Partition, run: RunContext, options: PartitionRunOptions, failed: AbortController): Promise<void> {
   const meter = new LatencyMeter(options.latency);
+  let ended: Promise<unknown> | undefined;
+  try {
+    await using _released = partition;
+    const input = counted(partition.read(undefined), options, meter);
+    try {
+      await pump(partition, input, run, options, meter);
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    } finally {
+      // Queued behind a read that is under way, which the disposal ends.
+      ended = input.return(undefined);
+    }
+  } finally {
+    await ended;
+  }
+}
+
+async function pump(
+  partition: Partition,
+  input: AsyncIterable<Batch>,
+  run: RunContext,
+  options: PartitionRunOptions,
+  meter: LatencyMeter,
+): Promise<void> {
+  const { plan, context } = options;
   const sinks = plan.sinks.map((spec) => openSink(options.sinks, spec));
   const inFlight = Math.min(...sinks.map((sink) => sink.maxInFlight ?? 1));
-  const input = counted(partition.read(undefined), options, meter);
   const write = (batch: Batch): Written | Promise<Written> => {
     if (batch.events.length === 0) return batch;
     return writeAll(sinks, batch, run);
   };
-  try {
-    const output = chainSteps(plan.steps, input, run);
-    for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
-      const { position, failure } = done.find((written) => written.failure !== undefined) ?? done[done.length - 1]!;
-      meter.done(position, context.clock.now());
-      await partition.commit(position);
-      if (failure !== undefined) throw failure;
-    }
-    run.signal.throwIfAborted();
-  } catch (error) {
-    failed.abort(error);
-    throw error;
-  } finally {
-    // The partition is let go of when nothing reads it any more; a source answers at least every second.
-    await input.return(undefined);
+  const output = chainSteps(plan.steps, input, run);
+  for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
+    const { position, failure } = done.find((written) => written.failure !== undefined) ?? done[done.length - 1]!;
+    meter.done(position, context.clock.now());
+    await partition.commit(position);
+    if (failure !== undefined) throw failure;
   }
+  run.signal.throwIfAborted();
 }
 
 async function* counted(input: AsyncIterable<Batch>, options: PartitionRunOptions, meter: LatencyMeter): AsyncGenerator<Batch> {

@@ -280,3 +280,42 @@ test("a step that fails ends the work, also when a call before it never ends", {
   await assert.rejects(createInstance(plan, context()).run(never), { name: "DataError" });
   assert.equal(seen.disposed, 1);
 });
+
+test(
+  "a sink that fails ends the work at once, though the partition has nothing to give until it is let go of",
+  { timeout: 5_000 },
+  async () => {
+    const { spec, seen } = numbers([[0]]);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const steps: string[] = [];
+    const quiet: SourceSpec<number> = {
+      ...spec,
+      open: async (...args) => {
+        const source = await spec.open(...args);
+        return {
+          async *partitions(stop) {
+            for await (const partition of source.partitions(stop)) {
+              yield {
+                ...partition,
+                async *read(from) {
+                  yield* partition.read(from);
+                  await released;
+                  steps.push("read ended");
+                },
+                async [Symbol.asyncDispose]() {
+                  steps.push("let go of");
+                  release();
+                },
+              };
+            }
+          },
+          async [Symbol.asyncDispose]() {},
+        };
+      },
+    };
+    const plan = from(quiet).to(sinkThat(() => Promise.reject(new InfrastructureError("the sink is gone")), 2));
+    await assert.rejects(createInstance(plan, context()).run(never), { message: "the sink is gone" });
+    assert.deepEqual(steps, ["let go of", "read ended"]);
+    assert.deepEqual(seen.commits, []);
+  },
+);

@@ -1,5 +1,5 @@
 import type { Batch, Event, Position } from "../../src/batch.ts";
-import { systemClock } from "../../src/clock.ts";
+import { type Clock, systemClock } from "../../src/clock.ts";
 import type { KafkaConnection } from "../../src/connections.ts";
 import type { Logger, Partition } from "../../src/contracts.ts";
 import { type ConsumerSettings, createConsumer, type KafkaConsumer, type RecordValue } from "../../src/kafka/consumer.ts";
@@ -12,6 +12,7 @@ export interface ReaderOptions {
   /** The position that `read` is called with. */
   readonly from?: (partition: string) => Position | undefined;
   readonly logger?: Logger;
+  readonly clock?: Clock;
 }
 
 /** Settings with short times, so that tests of what takes a while take a short while. */
@@ -57,7 +58,7 @@ export class Reader implements AsyncDisposable {
       connection,
       clientId: "test",
       logger: options.logger ?? silent,
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       signal: this.#giveUp.signal,
       waiting: (reason) => this.waiting.push(reason),
     });

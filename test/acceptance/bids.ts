@@ -1,5 +1,5 @@
 import { Deliveries } from "../support/deliveries.ts";
-import { type Bid, bid, bidText, type Disorder } from "../support/nexmark.ts";
+import { type Bid, bid, bidText, type BidTimes } from "../support/nexmark.ts";
 
 /** How many events the larger tests have: MILLRACE_TEST_EVENTS, or this. */
 export function eventCount(usual: number): number {
@@ -8,9 +8,9 @@ export function eventCount(usual: number): number {
 }
 
 /** Bids from the `first`th to before the `end`th, as JSON with their auctions as keys. */
-export function* keyedBids(first: number, end: number, disorder?: Disorder): Generator<{ n: number; key: string; text: string }> {
+export function* keyedBids(first: number, end: number, times?: BidTimes): Generator<{ n: number; key: string; text: string }> {
   for (let n = first; n < end; n++) {
-    const text = bidText(n, disorder);
+    const text = bidText(n, times);
     yield { n, key: auctionOf(text), text };
   }
 }

@@ -8,7 +8,7 @@ import { makeStream } from "../support/jetstream.ts";
 import { deleteTopic, makeTopic } from "../support/kafka-topics.ts";
 import { readByKcat, writeByKcat } from "../support/kcat.ts";
 import { readByNats, writeByNats } from "../support/nats-client.ts";
-import { bid, type Disorder } from "../support/nexmark.ts";
+import { bid, type BidTimes } from "../support/nexmark.ts";
 import { Site } from "../support/operated.ts";
 import { kafka, nats } from "../support/services/index.ts";
 import { eventCount, keyedBids } from "./bids.ts";
@@ -16,7 +16,7 @@ import { eventCount, keyedBids } from "./bids.ts";
 /** 10,000 bids are a second of event time. */
 const COUNT = eventCount(200_000);
 /** Events are up to 300 ms late. */
-const DISORDER: Disorder = { group: 3000 };
+const DISORDER: BidTimes = { group: 3000 };
 const NOTHING_LATE = "1s";
 const MUCH_LATE = "50ms";
 /** What is to come of the results must not come from the last windows still being open: a last event, for no auction, ends them. */

@@ -33,16 +33,18 @@ const EVENTS_PER_MS = 10;
 const CHANNELS = ["Google", "Facebook", "Baidu", "Apple"];
 const AVERAGE_BYTES = 200;
 /** 2026-01-01T00:00:00Z. */
-const BASE = 1_767_225_600_000;
+const START = 1_767_225_600_000;
 
-/** How events come out of order. */
-export interface Disorder {
+/** Which times bids have. */
+export interface BidTimes {
   /** Events of a group of so many are shuffled; NEXMark's default is 1, none. A group spans a tenth of this in milliseconds. */
-  readonly group: number;
+  readonly group?: number;
+  /** The time of the first event, in milliseconds since the epoch; default 2026-01-01T00:00:00Z. */
+  readonly start?: number;
 }
 
 /** The `n`th bid. */
-export function bid(n: number, { group }: Disorder = { group: 1 }): Bid {
+export function bid(n: number, { group = 1, start = START }: BidTimes = {}): Bid {
   const inOrder = Math.floor(n / BIDS) * OF_EVENTS + BEFORE_BIDS + (n % BIDS);
   const event = Math.floor(inOrder / group) * group + ((inOrder * 953) % group);
   const random = randomOf(n);
@@ -56,14 +58,14 @@ export function bid(n: number, { group }: Disorder = { group: 1 }): Bid {
   const price = Math.round(10 ** (6 * random()) * 100);
   const channel = random() < 1 / 2 ? (CHANNELS[below(4, random)] as string) : `channel-${below(10_000, random)}`;
   const url = `https://www.nexmark.com/${channel.toLowerCase()}/item.htm?query=1`;
-  const dateTime = BASE + Math.floor(event / EVENTS_PER_MS);
+  const dateTime = start + Math.floor(event / EVENTS_PER_MS);
   const bare = { n, auction: FIRST_ID + auction, bidder: FIRST_ID + bidder, price, channel, url, dateTime, extra: "" };
   return { ...bare, extra: filling(AVERAGE_BYTES - JSON.stringify(bare).length, random) };
 }
 
 /** The `n`th bid as JSON. */
-export function bidText(n: number, disorder?: Disorder): string {
-  return JSON.stringify(bid(n, disorder));
+export function bidText(n: number, times?: BidTimes): string {
+  return JSON.stringify(bid(n, times));
 }
 
 function hot(last: number): number {

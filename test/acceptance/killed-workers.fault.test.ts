@@ -58,12 +58,12 @@ async function kafkaRig(t: TestContext, client: (typeof KAFKA_CLIENTS)[number]):
   };
 }
 
-async function natsRig(t: TestContext): Promise<Rig> {
+async function natsRig(t: TestContext, ackWait: string): Promise<Rig> {
   const address = await nats();
   // The stream would drop repeats: here they are to be seen.
   const [input, output] = [await makeStream(t, address), await makeStream(t, address, { duplicate_window: 100_000_000 })];
   const config = {
-    input: { jetstream: { stream: input, create: true, ackWait: "3s" } },
+    input: { jetstream: { stream: input, create: true, ackWait } },
     output: { jetstream: { subject: `${output}.all` } },
   };
   const withSubject = async function* (events: AsyncIterable<KeyedBid> | Iterable<KeyedBid>) {
@@ -81,14 +81,17 @@ async function natsRig(t: TestContext): Promise<Rig> {
   };
 }
 
-const BROKERS: Readonly<Record<string, (t: TestContext) => Promise<Rig>>> = {
+/** @param patience how long messages may be worked on without a word before the server delivers them again */
+type MakeRig = (t: TestContext, patience: string) => Promise<Rig>;
+
+const BROKERS: Readonly<Record<string, MakeRig>> = {
   ...Object.fromEntries(KAFKA_CLIENTS.map((client) => [`Kafka by ${client}`, (t: TestContext) => kafkaRig(t, client)])),
   JetStream: natsRig,
 };
 
 for (const [name, make] of Object.entries(BROKERS)) {
   test(`${name}: nothing is lost when workers are killed ${KILLS} times under load (seed ${SEED})`, async (t) => {
-    const rig = await make(t);
+    const rig = await make(t, "3s");
     const running = rig.site.start();
     const load = new Load(t, rig);
     await killWorkers(running, rig, randomOf(SEED));
@@ -105,7 +108,7 @@ for (const [name, make] of Object.entries(BROKERS)) {
   });
 
   test(`${name}: nothing is lost and nothing comes twice over ${STOPS} planned stops under load`, async (t) => {
-    const rig = await make(t);
+    const rig = await make(t, "30s");
     const load = new Load(t, rig);
     for (let stop = 0; stop < STOPS; stop++) {
       const running = rig.site.start();

@@ -79,7 +79,7 @@ test(`of 300 tasks of three products ${Object.keys(BROKEN).length} are broken: e
     tasks: good(),
     settings: {
       kafka: { brokers: (await kafka()).split(",") },
-      worker: { heartbeat: "3s", rssLimit: "500MiB" },
+      worker: { heartbeat: "5s", rssLimit: "500MiB" },
       restart: { min: "200ms", max: "2s" },
       quarantine: { after: 2, min: "10m" },
     },

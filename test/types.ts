@@ -28,6 +28,15 @@ stream.infer(async (numbers: readonly number[]) => numbers);
 stream.to("output");
 // @ts-expect-error: with fullEvent the function gets the event
 stream.mapAsync(async (event) => event.celsius, { fullEvent: true });
+// @ts-expect-error: with fullEvent the function returns an event
+stream.mapAsync(async (event) => event.value.celsius, { fullEvent: true });
+// @ts-expect-error: there is a context only with passContext
+stream.mapAsync(async (_, context) => context.attempt);
+stream.infer(async (rows) => rows.map((row) => row.celsius), {
+  maxInFlight: 2,
+  // @ts-expect-error: a misspelt option, on a line of its own
+  retires: 3,
+});
 
 const folded = stream.window(tumbling("10s"), {
   fold: { total: sum((reading) => reading.celsius), n: count(), average: mean((r) => r.celsius) },

@@ -155,29 +155,24 @@ export class Stream<T> {
   }
 
   /** An asynchronous function per event, at most `maxInFlight` at a time, results in input order. */
-  mapAsync<U>(fn: (value: T) => Awaitable<U>, options?: CallOptions & Plain): Stream<U>;
-  mapAsync<U>(fn: (value: T, context: CallContext) => Awaitable<U>, options: CallOptions & WithContext): Stream<U>;
-  mapAsync<U>(fn: (event: Event<T>) => Awaitable<Event<U>>, options: CallOptions & WithEvent): Stream<U>;
-  mapAsync<U>(fn: (event: Event<T>, context: CallContext) => Awaitable<Event<U>>, options: CallOptions & WithBoth): Stream<U>;
-  mapAsync<U>(fn: never, options: CallOptions = {}): Stream<U> {
+  mapAsync<R extends Returned<E>, E extends boolean = false, C extends boolean = false>(
+    fn: (value: Given<T, E>, context: Context<C>) => Awaitable<R>,
+    options: CallOptions & Flags<E, C> = {},
+  ): Stream<Kept<R, E>> {
     const name = this.#name("mapAsync", options.name);
     const policy = callPolicy(name, options);
-    const step = mapAsyncStep(policy, fn);
+    const step = mapAsyncStep(policy, fn as never);
     return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } });
   }
 
   /** A model over arrays of inputs: neighbouring events go in one call, at most `maxInFlight` calls at a time, results in input order. */
-  infer<U>(model: (inputs: readonly T[]) => Awaitable<Rows<U>>, options?: InferOptions & Plain): Stream<U>;
-  infer<U>(model: (inputs: readonly T[], context: CallContext) => Awaitable<Rows<U>>, options: InferOptions & WithContext): Stream<U>;
-  infer<U>(model: (events: readonly Event<T>[]) => Awaitable<readonly Event<U>[]>, options: InferOptions & WithEvent): Stream<U>;
-  infer<U>(
-    model: (events: readonly Event<T>[], context: CallContext) => Awaitable<readonly Event<U>[]>,
-    options: InferOptions & WithBoth,
-  ): Stream<U>;
-  infer<U>(model: never, options: InferOptions = {}): Stream<U> {
+  infer<R extends Returned<E>, E extends boolean = false, C extends boolean = false>(
+    model: (inputs: readonly Given<T, E>[], context: Context<C>) => Awaitable<Rows<R>>,
+    options: InferOptions & Flags<E, C> = {},
+  ): Stream<Kept<R, E>> {
     const name = this.#name("infer", options.name);
     const policy = callPolicy(name, options);
-    const step = inferStep(policy, rowsPerCall(name, options), model);
+    const step = inferStep(policy, rowsPerCall(name, options), model as never);
     return this.#with({ name, kind: "infer", description: describeCalls(options), work: { type: "step", step } });
   }
 
@@ -262,22 +257,21 @@ export class Stream<T> {
   }
 }
 
-interface Plain {
-  readonly passContext?: false;
-  readonly fullEvent?: false;
+// Not overloads: of those the compiler would show the last one's complaint, and lose the types of the steps after.
+
+/** The options that say what a function gets: `fullEvent` (E) and `passContext` (C). */
+interface Flags<E, C> {
+  readonly fullEvent?: E;
+  readonly passContext?: C;
 }
-interface WithContext {
-  readonly passContext: true;
-  readonly fullEvent?: false;
-}
-interface WithEvent {
-  readonly passContext?: false;
-  readonly fullEvent: true;
-}
-interface WithBoth {
-  readonly passContext: true;
-  readonly fullEvent: true;
-}
+/** What a function is given of each event. */
+type Given<T, E> = [E] extends [true] ? Event<T> : T;
+/** What a function must return. */
+type Returned<E> = [E] extends [true] ? Event : unknown;
+/** The value that the steps after get of what a function returned. */
+type Kept<R, E> = [E] extends [true] ? (R extends Event<infer U> ? U : never) : R;
+/** The second argument. */
+type Context<C> = [C] extends [true] ? CallContext : undefined;
 
 /** One result for each input, in order: an array, or a typed array of numbers. */
 export type Rows<U> = ArrayLike<U>;

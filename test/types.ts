@@ -2,7 +2,7 @@
  * What the compiler must accept and refuse; checked by tsc, never run. A mistake is one error, at its own line.
  */
 import type { Event, SinkSpec, SourceSpec } from "millrace";
-import { count, from, mean, session, sum, tumbling } from "millrace";
+import { count, from, mean, session, sink, source, sum, tumbling } from "millrace";
 
 interface Reading {
   device: string;
@@ -62,3 +62,5 @@ stream
   .to([anywhere, anywhere]);
 stream.infer(async (rows) => Float32Array.from(rows, (row) => row.celsius)).map((celsius) => celsius.toFixed());
 stream.filter((reading): reading is Reading & { device: "a" } => reading.device === "a").map((reading): "a" => reading.device);
+// What a task may leave out, a product that writes its source and sink itself may leave out as well.
+from(source({ generator: {} })).to(sink({ file: { path: "-" } }));

@@ -23,7 +23,7 @@ export const sinkConfig = z
   });
 
 /** What a task gives where a product's config has `sinkConfig`. */
-export type SinkConfig = z.infer<typeof sinkConfig>;
+export type SinkConfig = z.input<typeof sinkConfig>;
 
 /** The sink that a config names. */
 export function sink(config: SinkConfig): SinkSpec {

@@ -19,7 +19,7 @@ export const sourceConfig = z
   });
 
 /** What a task gives where a product's config has `sourceConfig`. */
-export type SourceConfig = z.infer<typeof sourceConfig>;
+export type SourceConfig = z.input<typeof sourceConfig>;
 
 /** The source that a config names. What a record's value is depends on its format: `decode` takes all of them. */
 export function source(config: SourceConfig): SourceSpec {

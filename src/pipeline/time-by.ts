@@ -49,9 +49,12 @@ class EventTime {
   }
 }
 
+/** The farthest moment from the epoch that a Date can hold. Beyond it, as in nanoseconds, numbers have no room for single milliseconds. */
+const FARTHEST = 8.64e15;
+
 function timeOf(given: unknown, name: string): number {
   const time = given instanceof Date ? given.getTime() : given;
-  if (typeof time === "number" && Number.isFinite(time)) return time;
+  if (typeof time === "number" && Math.abs(time) <= FARTHEST) return time;
   if (given instanceof Promise) refusePromise(given, name);
   throw new TypeError(`an event time must be a Date or milliseconds since the epoch, got ${describe(time)}`);
 }

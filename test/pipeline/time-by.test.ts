@@ -172,4 +172,6 @@ test("what is no time is a data error of its event, and what came before it is d
     message: 'step "timeBy" at memory test/0@1: an event time must be a Date or milliseconds since the epoch, got string',
   });
   await assert.rejects(runPipeline(wrong, [{ value: Number.NaN }]), /got NaN/);
+  // Nanoseconds: beyond what milliseconds can be, a window that slides by few of them would never end to begin.
+  await assert.rejects(runPipeline(wrong, [{ value: 1_700_000_000_000_000_000 }]), /got 1700000000000000000/);
 });

@@ -2,8 +2,11 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Calls `callback` once, `ms` milliseconds from now, unless the returned function was called before. */
-  after(ms: number, callback: () => void): () => void;
+  /**
+   * Calls `callback` once, `ms` milliseconds from now, unless the returned function was called before.
+   * @param kind `deadline`: it limits something that is under way, and that most often ends before
+   */
+  after(ms: number, callback: () => void, kind?: "deadline"): () => void;
 }
 
 /** The machine's clock. A wait of more than 24 days ends after 24 days: whoever waits for a time looks at the clock again. */

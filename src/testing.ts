@@ -66,7 +66,7 @@ export interface TestRun<Out = unknown> {
 /**
  * Runs a plan on given events in the place of its source and sinks, with a virtual clock that goes on by `advance` only;
  * where the pipeline waits for a timer and has room for no more input, or has all of it, the clock jumps there after a
- * moment, so that back-off costs no time.
+ * moment, so that back-off costs no time. A call with a timeout gets its real time, but at most about a second.
  * Rejects with the error that ended the pipeline.
  */
 export async function runPipeline<Out = unknown>(
@@ -138,6 +138,8 @@ const LOOK = 1;
 /** For how many looks nothing must have happened, at the end of the input and before it: there the pipeline may just be busy. */
 const QUIET_AT_END = 30;
 const QUIET_BEFORE = 100;
+/** While a call with a timeout is under way it may be at real work, so it gets its time, but at most so many looks. */
+const QUIET_CALL = 1000;
 
 async function jumpWhileWaiting(running: Promise<unknown>, clock: VirtualClock, source: ScriptedSource): Promise<void> {
   let state: "running" | "ended" = "running";
@@ -154,10 +156,16 @@ async function jumpWhileWaiting(running: Promise<unknown>, clock: VirtualClock, 
     });
     const next = clock.next;
     quiet = next !== undefined && !source.moved() ? quiet + 1 : 0;
-    if (quiet < (source.ended ? QUIET_AT_END : QUIET_BEFORE) || next === undefined || !isRunning()) continue;
+    if (next === undefined || quiet < quietBefore(next, clock, source) || !isRunning()) continue;
     quiet = 0;
     await clock.advance(next - clock.now());
   }
+}
+
+/** For how many looks nothing must have happened before the clock jumps to `next`. */
+function quietBefore(next: number, clock: VirtualClock, source: ScriptedSource): number {
+  const quiet = source.ended ? QUIET_AT_END : QUIET_BEFORE;
+  return clock.hasDeadline ? Math.max(quiet, Math.min(QUIET_CALL, next - clock.now())) : quiet;
 }
 
 const ORIGIN: Origin = { system: "memory", name: "test", partition: 0 };

@@ -3,6 +3,7 @@ import type { Clock } from "./clock.ts";
 interface Timer {
   readonly at: number;
   readonly callback: () => void;
+  readonly kind: "deadline" | undefined;
 }
 
 /** A clock that stands still until it is told to go on; for tests. */
@@ -19,8 +20,8 @@ export class VirtualClock implements Clock {
     return this.#now;
   }
 
-  after(ms: number, callback: () => void): () => void {
-    const timer = { at: this.#now + Math.max(0, ms), callback };
+  after(ms: number, callback: () => void, kind?: "deadline"): () => void {
+    const timer = { at: this.#now + Math.max(0, ms), callback, kind };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   }
@@ -30,6 +31,12 @@ export class VirtualClock implements Clock {
     let next: number | undefined;
     for (const timer of this.#timers) if (next === undefined || timer.at < next) next = timer.at;
     return next;
+  }
+
+  /** Whether something is under way that has a deadline. */
+  get hasDeadline(): boolean {
+    for (const timer of this.#timers) if (timer.kind === "deadline") return true;
+    return false;
   }
 
   /** Goes on by `ms`, calling what is due on the way at its own time, and letting what it started settle in between. */

@@ -26,6 +26,21 @@ test("back-off costs no time, also while there is input that the pipeline has no
   );
 });
 
+test("a timeout does not end a call that is at real work", async () => {
+  const plan = from(sourceOf<number>())
+    .infer(
+      async (inputs) => {
+        await new Promise((resolve) => {
+          setTimeout(resolve, 300);
+        });
+        return inputs;
+      },
+      { timeout: "2s" },
+    )
+    .to(sinkOf());
+  assert.deepEqual((await runPipeline<number>(plan, upTo(3))).values, [0, 1, 2]);
+});
+
 test("takes as many events in a batch as a test gives", async () => {
   const plan = from(sourceOf<number>()).to(sinkOf());
   const run = await runPipeline<number>(plan, upTo(300_000));

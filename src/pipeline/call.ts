@@ -164,5 +164,5 @@ function withDeadline<Out>(policy: CallPolicy, run: RunContext, call: (signal: A
 function startTimeout(policy: CallPolicy, clock: Clock, giveUp: (reason: Error) => void): () => void {
   const { timeout, step } = policy;
   if (timeout === undefined) return () => undefined;
-  return clock.after(timeout, () => giveUp(new CallTimeoutError(`step "${step}": no answer within ${timeout} ms`)));
+  return clock.after(timeout, () => giveUp(new CallTimeoutError(`step "${step}": no answer within ${timeout} ms`)), "deadline");
 }

@@ -1,13 +1,14 @@
 import type { Event, Origin } from "../batch.ts";
 import { encodeToken } from "./subjects.ts";
 
+/** The last record of an origin that had events, and what its events were called so far. */
 interface Last {
   readonly prefix: string;
   offset: number;
-  time: number;
-  key: string | undefined;
-  /** How many events with the same offset, time and key came before. */
-  index: number;
+  /** The name of its first event. Most records have one. */
+  first: string;
+  /** How many events have each name; undefined while there is but one event. */
+  names: Map<string, number> | undefined;
 }
 
 /**
@@ -27,24 +28,26 @@ export class MessageIds {
   /** Call it once for each event, in the order of its partition. */
   next(event: Event): string {
     const { origin, offset, time, key } = event;
+    const name = `${offset}:${time}:${key === undefined ? "" : encodeToken(key)}`;
     let last = this.#last.get(origin);
-    if (last === undefined) {
-      const partition = origin.partition === undefined ? "" : `/${origin.partition}`;
-      last = {
-        prefix: `${this.#prefix}:${origin.system}:${encodeToken(origin.name)}${partition}:`,
-        offset: -1,
-        time: 0,
-        key: undefined,
-        index: 0,
-      };
-      this.#last.set(origin, last);
+    if (last?.offset !== offset) {
+      if (last === undefined) {
+        last = { prefix: this.#prefixOf(origin), offset, first: name, names: undefined };
+        this.#last.set(origin, last);
+      }
+      last.offset = offset;
+      last.first = name;
+      last.names = undefined;
+      return last.prefix + name;
     }
-    const same = last.offset === offset && last.key === key && (last.time === time || (Number.isNaN(time) && Number.isNaN(last.time)));
-    last.index = same ? last.index + 1 : 0;
-    last.offset = offset;
-    last.time = time;
-    last.key = key;
-    const id = `${last.prefix}${offset}:${time}:${key === undefined ? "" : encodeToken(key)}`;
-    return last.index === 0 ? id : `${id}:${last.index}`;
+    // Not only neighbours can have the same name: of the words of one record each may be the key of an event.
+    last.names ??= new Map([[last.first, 1]]);
+    const index = last.names.get(name) ?? 0;
+    last.names.set(name, index + 1);
+    return index === 0 ? last.prefix + name : `${last.prefix}${name}:${index}`;
+  }
+
+  #prefixOf({ system, name, partition }: Origin): string {
+    return `${this.#prefix}:${system}:${encodeToken(name)}${partition === undefined ? "" : `/${partition}`}:`;
   }
 }

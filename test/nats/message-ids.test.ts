@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import type { Event, Origin } from "../../src/batch.ts";
+import { NO_WATERMARK } from "../../src/batch.ts";
+import { MessageIds } from "../../src/nats/message-ids.ts";
+
+const origin: Origin = { system: "kafka", name: "lines", partition: 3 };
+
+function event(offset: number, key: string | undefined, time = 1000): Event {
+  return { value: undefined, key, time, headers: undefined, origin, offset, watermark: NO_WATERMARK, size: 0 };
+}
+
+function idsOf(events: readonly Event[]): string[] {
+  const ids = new MessageIds("words", "sink-0");
+  return events.map((each) => ids.next(each));
+}
+
+test("all events of a record have ids of their own, in whatever order their keys come, and the same ones again", () => {
+  const events = [
+    ...["to", "be", "or", "not", "to", "be", undefined, "", undefined].map((key) => event(7, key)),
+    ...["be", "to", "be"].map((key) => event(8, key)),
+    ...[2000, 3000, 2000, Number.NaN, Number.NaN].map((time) => event(9, "a", time)),
+  ];
+  const ids = idsOf(events);
+  assert.equal(new Set(ids).size, events.length, ids.join("\n"));
+  assert.deepEqual(idsOf(events), ids);
+  assert.deepEqual(idsOf(events.slice(9)), ids.slice(9));
+});

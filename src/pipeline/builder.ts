@@ -11,6 +11,7 @@ import type { InferOptions } from "./infer.ts";
 import { inferStep, rowsPerCall } from "./infer.ts";
 import { mapAsyncStep } from "./map-async.ts";
 import type { Plan, PlannedStep, Work } from "./plan.ts";
+import { canBeOpened } from "./plan.ts";
 import { timeByStep, timeByTransform } from "./time-by.ts";
 import type { EventFunction } from "./transforms.ts";
 import { filterTransform, keyByTransform, mapTransform, tapTransform } from "./transforms.ts";
@@ -89,6 +90,7 @@ export type Awaitable<T> = T | PromiseLike<T>;
 
 /** Begins a pipeline at a source. */
 export function from<T>(source: SourceSpec<T>): Stream<T> {
+  if (!canBeOpened(source)) throw new PlanError("from: give a source, such as source(config.input)");
   return new Stream<T>(source, []);
 }
 
@@ -109,7 +111,7 @@ export class Stream<T> {
   /** Replaces each value. */
   map<U>(fn: EventFunction<T, U>, options: StepOptions = {}): Stream<U> {
     const name = this.#name("map", options.name);
-    const each = fn as EventFunction<unknown, unknown>;
+    const each = functionOf<EventFunction<unknown, unknown>>(name, fn);
     return this.#with({ name, kind: "map", work: { type: "transform", make: () => mapTransform(name, each) } });
   }
 
@@ -118,28 +120,28 @@ export class Stream<T> {
   filter(fn: EventFunction<T, unknown>, options?: StepOptions): Stream<T>;
   filter(fn: EventFunction<T, unknown>, options: StepOptions = {}): Stream<T> {
     const name = this.#name("filter", options.name);
-    const each = fn as EventFunction<unknown, unknown>;
+    const each = functionOf<EventFunction<unknown, unknown>>(name, fn);
     return this.#with({ name, kind: "filter", work: { type: "transform", make: (run) => filterTransform(name, each, run) } });
   }
 
   /** Replaces each event by any number of events, with its key, time and headers. */
   flatMap<U>(fn: EventFunction<T, Iterable<U>>, options: StepOptions = {}): Stream<U> {
     const name = this.#name("flatMap", options.name);
-    const each = fn as EventFunction<unknown, Iterable<unknown>>;
+    const each = functionOf<EventFunction<unknown, Iterable<unknown>>>(name, fn);
     return this.#with({ name, kind: "flatMap", work: { type: "step", step: flatMapStep(name, each) } });
   }
 
   /** Looks at each event and passes it on. */
   tap(fn: EventFunction<T, unknown>, options: StepOptions = {}): Stream<T> {
     const name = this.#name("tap", options.name);
-    const each = fn as EventFunction<unknown, unknown>;
+    const each = functionOf<EventFunction<unknown, unknown>>(name, fn);
     return this.#with({ name, kind: "tap", work: { type: "transform", make: () => tapTransform(name, each) } });
   }
 
   /** Sets the key; not the partition that the event is worked on in. Keys that must meet must come from one partition. */
   keyBy(fn: EventFunction<T, string | number | undefined>, options: KeyOptions = {}): Stream<T> {
     const name = this.#name("keyBy", options.name);
-    const each = fn as EventFunction<unknown, unknown>;
+    const each = functionOf<EventFunction<unknown, unknown>>(name, fn);
     return this.#with({
       name,
       kind: "keyBy",
@@ -151,7 +153,7 @@ export class Stream<T> {
   /** Sets the event time (a Date or milliseconds since the epoch), and with it the watermark. */
   timeBy(fn: EventFunction<T, Date | number>, options: TimeOptions = {}): Stream<T> {
     const name = this.#name("timeBy", options.name);
-    return this.#with(plannedTime(name, fn as EventFunction<unknown, unknown>, options));
+    return this.#with(plannedTime(name, functionOf(name, fn), options));
   }
 
   /** An asynchronous function per event, at most `maxInFlight` at a time, results in input order. */
@@ -161,7 +163,7 @@ export class Stream<T> {
   ): Stream<Kept<R, E>> {
     const name = this.#name("mapAsync", options.name);
     const policy = callPolicy(name, options);
-    const step = mapAsyncStep(policy, fn as never);
+    const step = mapAsyncStep(policy, functionOf(name, fn));
     return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } });
   }
 
@@ -172,7 +174,7 @@ export class Stream<T> {
   ): Stream<Kept<R, E>> {
     const name = this.#name("infer", options.name);
     const policy = callPolicy(name, options);
-    const step = inferStep(policy, rowsPerCall(name, options), model as never);
+    const step = inferStep(policy, rowsPerCall(name, options), functionOf(name, model));
     return this.#with({ name, kind: "infer", description: describeCalls(options), work: { type: "step", step } });
   }
 
@@ -188,7 +190,7 @@ export class Stream<T> {
       name,
       size: size ?? Number.POSITIVE_INFINITY,
       time: time === undefined ? undefined : positiveMilliseconds(time, `step "${name}": time`),
-      key: options.key as EventFunction<unknown, unknown> | undefined,
+      key: options.key === undefined ? undefined : functionOf(name, options.key),
       maxHeldEvents: stateLimit(name, "maxHeldEvents", options.maxHeldEvents, 1_000_000),
       maxHeldBytes: stateLimit(name, "maxHeldBytes", options.maxHeldBytes, 256 * 1024 * 1024),
     });
@@ -210,7 +212,7 @@ export class Stream<T> {
 
   /** A step of one's own. It must keep to the contract of `Step`, above all about positions. */
   via<U>(name: string, step: Step<T, U>, options: ViaOptions = {}): Stream<U> {
-    const work: Work = { type: "step", step: step as Step<unknown, unknown> };
+    const work: Work = { type: "step", step: functionOf(name, step) };
     return this.#with({ name: this.#name("via", name), kind: "via", stateful: options.stateful === true, work });
   }
 
@@ -218,6 +220,7 @@ export class Stream<T> {
   to(sinks: SinkSpec | readonly SinkSpec[]): Plan {
     const all = Array.isArray(sinks) ? (sinks as readonly SinkSpec[]) : [sinks as SinkSpec];
     if (all.length === 0) throw new PlanError("to: give at least one sink");
+    if (!all.every(canBeOpened)) throw new PlanError("to: give a sink, such as sink(config.output), or an array of sinks");
     return { source: this.#source, steps: this.#withEventTime(), sinks: all };
   }
 
@@ -275,6 +278,13 @@ type Context<C> = [C] extends [true] ? CallContext : undefined;
 
 /** One result for each input, in order: an array, or a typed array of numbers. */
 export type Rows<U> = ArrayLike<U>;
+
+// Products run without a compiler's check, so what the types ask for is looked at where a mistake would show much later.
+
+function functionOf<F>(name: string, given: unknown): F {
+  if (typeof given === "function") return given as F;
+  throw new PlanError(`step "${name}": give it a function, got ${given === null ? "null" : typeof given}`);
+}
 
 const BARE = { description: {}, stateful: false, side: undefined };
 

@@ -32,5 +32,10 @@ export type Work =
   // The builder forgets the types of values here; what it hands out is typed end to end.
   | { readonly type: "step"; readonly step: Step<unknown, unknown> };
 
+/** Whether it is a source or a sink. */
+export function canBeOpened(given: unknown): boolean {
+  return typeof (given as SinkSpec | undefined | null)?.open === "function";
+}
+
 /** A synchronous operation over a batch. It may change the batch's events and reuse their array. Throws Truncated on a data error. */
 export type Transform = (batch: Batch) => Batch;

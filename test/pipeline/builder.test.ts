@@ -81,6 +81,26 @@ test("wrong options are errors of the plan, and name the step", () => {
     assert.throws(build, (error) => error instanceof PlanError && message.test(error.message), String(message));
 });
 
+test("what the compiler would refuse is an error of the plan as well, since products run without its check", () => {
+  const stream = from(sourceOf<number>());
+  const any = (given: unknown) => given as never;
+  const wrong: readonly [() => unknown, RegExp][] = [
+    [() => from(any({ kafka: { topic: "a" } })), /^from: give a source, such as source\(config\.input\)$/],
+    [() => stream.to(any({ file: { path: "-" } })), /^to: give a sink, such as sink\(config\.output\), or an array of sinks$/],
+    [() => stream.to([sinkOf(), any(undefined)]), /^to: give a sink/],
+    [() => stream.map(any(undefined)), /^step "map": give it a function, got undefined$/],
+    [() => stream.infer(any({ predict: () => [] })), /^step "infer": give it a function, got object$/],
+    [() => stream.batch({ size: 2, key: any("device") }), /^step "batch": give it a function, got string$/],
+    [() => stream.via("own", any(null)), /^step "own": give it a function, got null$/],
+    [() => stream.window(any("10s")), /^step "window": give it a window: tumbling/],
+    [() => stream.window(tumbling("10s", { time: any("wall") })), /^step "window": time must be event or processing \(got wall\)$/],
+    [() => stream.window(tumbling("10s"), { per: any("device") }), /^step "window": per must be key or all \(got device\)$/],
+    [() => stream.window(tumbling("10s"), { late: any("late.ndjson") }), /^step "window": late must be a sink/],
+  ];
+  for (const [build, message] of wrong)
+    assert.throws(build, (error) => error instanceof PlanError && message.test(error.message), String(message));
+});
+
 test("every sink receives every event", async () => {
   const plan = from(sourceOf<number>()).to([sinkOf("one"), sinkOf("two")]);
   const run = await runPipeline(plan, [{ value: 1 }, { value: 2 }]);

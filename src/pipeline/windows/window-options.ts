@@ -2,6 +2,7 @@ import type { Description, SinkSpec } from "../../contracts.ts";
 import type { Duration } from "../../duration.ts";
 import { milliseconds } from "../../duration.ts";
 import { PlanError } from "../../errors.ts";
+import { canBeOpened } from "../plan.ts";
 import { collect, readyFold } from "./fold.ts";
 import type { WindowSpec } from "./spec.ts";
 import type { WindowPlan } from "./window-step.ts";
@@ -30,6 +31,12 @@ export interface WindowOptions {
  * @throws PlanError naming the step
  */
 export function windowPlan(name: string, spec: WindowSpec, options: WindowOptions & { readonly fold?: unknown }): WindowPlan {
+  if (typeof spec?.kind !== "string")
+    throw new PlanError(`step "${name}": give it a window: tumbling(…), sliding(…), session(…), count(…) or countOrTime(…)`);
+  if (options.late !== undefined && !canBeOpened(options.late))
+    throw new PlanError(`step "${name}": late must be a sink, such as sink(config.late)`);
+  oneOf(name, "time", spec.time, ["event", "processing"]);
+  oneOf(name, "per", options.per ?? "key", ["key", "all"]);
   const lateness = milliseconds(options.lateness ?? 0, `step "${name}": lateness`);
   if (lateness > 0 && spec.kind === "count")
     throw new PlanError(`step "${name}": count windows have no lateness, since time plays no part in them`);
@@ -50,6 +57,10 @@ export function windowPlan(name: string, spec: WindowSpec, options: WindowOption
       maxHeldBytes: stateLimit(name, "maxHeldBytes", options.maxHeldBytes, 256 * 1024 * 1024),
     },
   };
+}
+
+function oneOf(step: string, option: string, given: string, choices: readonly string[]): void {
+  if (!choices.includes(given)) throw new PlanError(`step "${step}": ${option} must be ${choices.join(" or ")} (got ${given})`);
 }
 
 /** The settings of a window as data. */

@@ -232,8 +232,8 @@ export class Stream<T> {
     const before = this.#steps.slice(0, needing);
     if (before.some((step) => step.kind === "timeBy")) return this.#steps;
     if (!this.#source.timestamps) {
-      // A step of one's own may set times.
-      if (before.some((step) => step.kind === "via")) return this.#steps;
+      // A step of one's own may set times; a window in processing time does.
+      if (before.some((step) => step.kind === "via" || step.kind === "window")) return this.#steps;
       throw new PlanError(
         `step "${(this.#steps[needing] as PlannedStep).name}": needs event times, and records of a ${this.#source.kind} source have none; put a timeBy before it`,
       );

@@ -142,6 +142,22 @@ test("in processing time windows go by the clock, and close by it without anothe
   assert.deepEqual((await windows(session(10, { time: "processing" }), gaps)).results, ["[0,15) 1 2", "[25,35) 3"]);
 });
 
+test("results of a window in processing time have its times, whatever the source has", async () => {
+  const plan = from(sourceOf<number>("no timestamps"))
+    .window(tumbling(10, { time: "processing" }))
+    .map(({ values }) => values.length)
+    .window(tumbling(20))
+    .to(sinkOf());
+  const { values } = await runPipeline<Window>(plan, [...at(1), advance(10), ...at(1, 1), advance(20), ...at(1)]);
+  assert.deepEqual(
+    values.map(({ start, values: lengths }) => [start, lengths]),
+    [
+      [0, [1, 2]],
+      [20, [1]],
+    ],
+  );
+});
+
 test("a pipeline with windows goes back to the first event of its oldest open window", async () => {
   const { position } = await windows(tumbling(10), at(1, 2, 11, 12, 22), { run: stopped });
   assert.equal(position, 4);

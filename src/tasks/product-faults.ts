@@ -1,7 +1,10 @@
 import { fileURLToPath } from "node:url";
 
+import { z } from "zod";
+
 import type { Fault } from "../errors.ts";
 import { messageOf } from "../errors.ts";
+import { describeIssues } from "./schema-issues.ts";
 
 /**
  * Where in a product an error arose, and what it is: the file and line of a syntax error, or of the first stack frame
@@ -20,6 +23,8 @@ function describe(thrown: unknown): string {
   const code: unknown = Reflect.get(thrown, "code");
   if (code === "ERR_MODULE_NOT_FOUND")
     return messageOf(thrown).replace(/\.?$/, "; is it installed, and does a relative import end in .ts?");
+  // Its message is all issues as JSON, over many lines.
+  if (thrown instanceof z.ZodError) return describeIssues(thrown.issues, "").join("; ");
   return thrown.name === "Error" ? messageOf(thrown) : `${thrown.name}: ${messageOf(thrown)}`;
 }
 

@@ -156,6 +156,11 @@ const unbuilt: readonly (readonly [how: string, body: string, message: RegExp])[
     'throw new Error("refused: hunter22 of redis://me:pw@host")',
     /refused: \[secret\] of redis:\/\/me:\[secret\]@host/,
   ],
+  [
+    "gives a source or sink wrong settings",
+    'z.strictObject({ path: z.string() }).parse({ path: 1, paths: "a" })',
+    /failed to build: path: Invalid input: expected string, received number; paths: unknown key \(.*p\/index\.ts:\d+\)$/,
+  ],
   ["returns nothing", "return", /pipeline\(\) of product "p" returned nothing: return what \.to\(sink\) gives/],
   ["returns a promise", "return Promise.resolve()", /returned a promise: it must build the plan at once/],
   ["returns a pipeline without a sink", "return from(source)", /returned no plan: end the pipeline with \.to\(sink\)/],

@@ -71,8 +71,8 @@ export function timeByTransform(name: string, timeOf: EventFunction<unknown, unk
 
 /**
  * `timeBy` with `idleAfter`: when no event came for that long, the watermark goes on with the wall clock, from where it
- * was when the last event came. Only time counts in which an event could have come: neither an outage of the source nor
- * a stop of what is behind, both of which leave events waiting that would all be late.
+ * was when the last event came. Only time counts in which an event could have come: neither an outage of the source, nor
+ * a stop of what is behind or of the whole process, all of which leave events waiting that would be late.
  */
 export function timeByStep(
   name: string,
@@ -144,9 +144,10 @@ class IdleClock {
     this.due = this.#since + (left > 0 ? Math.min(left, IDLE_STEP) : IDLE_STEP);
   }
 
-  /** Counts the time since the input was asked. */
+  /** Counts the time since the input was asked, unless the process stood still: what came meanwhile is yet to be read. */
   count(): void {
-    if (!this.#run.isSourceAway()) this.#idle += this.#run.clock.now() - this.#since;
+    const passed = this.#run.clock.now() - this.#since;
+    if (!this.#run.isSourceAway() && passed <= 2 * IDLE_STEP) this.#idle += passed;
   }
 
   /** The watermark by the wall clock, once the partition is idle. */

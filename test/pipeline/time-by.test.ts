@@ -10,7 +10,9 @@ import type { Batch } from "../../src/batch.ts";
 import { NO_WATERMARK } from "../../src/batch.ts";
 import type { RunContext } from "../../src/contracts.ts";
 import { timeByStep } from "../../src/pipeline/time-by.ts";
+import { settle } from "../../src/virtual-clock.ts";
 import { eventOf } from "../support/open-context.ts";
+import { until } from "../support/until.ts";
 import { sinkOf, sourceOf } from "./source-of.ts";
 
 interface Window {
@@ -132,6 +134,39 @@ test("neither an outage of the source nor a stop of what is behind counts as idl
   await clock.advance(1000);
   await askedLate;
   assert.deepEqual(watermarks, [10, 110, 1110]);
+});
+
+test("time in which the whole process stood still does not count as idleness", async () => {
+  let now = 0;
+  let timer: (() => void) | undefined;
+  const clock = {
+    now: () => now,
+    after: (_: number, callback: () => void) => {
+      timer = callback;
+      return () => undefined;
+    },
+  };
+  const run = { clock, isSourceAway: () => false } as Pick<RunContext, "clock" | "isSourceAway"> as RunContext;
+  const gate = Promise.withResolvers<void>();
+  async function* input(): AsyncGenerator<Batch> {
+    yield { events: [eventOf(0, 0)], position: 1, watermark: NO_WATERMARK };
+    await gate.promise;
+    yield { events: [eventOf(40_000, 1)], position: 2, watermark: NO_WATERMARK };
+  }
+  const output = timeByStep("timeBy", Number, 0, 30_000)(input(), run)[Symbol.asyncIterator]();
+  await output.next();
+  const next = output.next();
+  await until("it waits", () => timer !== undefined);
+  // A frozen process finds its timers due before it reads what has come.
+  now += 60_000;
+  timer?.();
+  await settle();
+  gate.resolve();
+  const { value } = (await next) as { value: Batch };
+  assert.deepEqual(
+    value.events.map((event) => event.watermark),
+    [0],
+  );
 });
 
 test("in processing time windows go by the clock, and close by it without another event", async () => {

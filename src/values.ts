@@ -3,7 +3,7 @@
  */
 import { isAscii, isUtf8 } from "node:buffer";
 
-import { Packr, Unpackr } from "msgpackr";
+import { C1, Packr, Unpackr } from "msgpackr";
 
 import { fieldsOfRow, rowOfFields } from "./csv.ts";
 import { messageOf } from "./errors.ts";
@@ -208,10 +208,13 @@ function hasWrongToken(text: string): boolean {
 
 function unpack(bytes: Uint8Array): unknown {
   try {
-    return unpackr.unpack(bytes) as unknown;
+    const value: unknown = unpackr.unpack(bytes);
+    // What the library gives for the one byte that MessagePack never uses.
+    if (value !== C1) return value;
   } catch {
-    throw new SyntaxError(`the value is no MessagePack (${bytes.length} bytes)`);
+    // Told below.
   }
+  throw new SyntaxError(`the value is no MessagePack (${bytes.length} bytes)`);
 }
 
 function kindOf(value: unknown): string {

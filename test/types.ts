@@ -64,3 +64,10 @@ stream.infer(async (rows) => Float32Array.from(rows, (row) => row.celsius)).map(
 stream.filter((reading): reading is Reading & { device: "a" } => reading.device === "a").map((reading): "a" => reading.device);
 // What a task may leave out, a product that writes its source and sink itself may leave out as well.
 from(source({ generator: {} })).to(sink({ file: { path: "-" } }));
+// Settings that may be missing can be handed on as they are.
+declare const settings: { timeout?: string | undefined; lateness: string | undefined; late: SinkSpec | undefined };
+stream
+  .timeBy((reading) => reading.at, { outOfOrderness: settings.lateness, name: undefined })
+  .window(tumbling("10s"), { lateness: settings.lateness, late: settings.late })
+  .infer(async (windows) => windows.map(({ values }) => values.length), { timeout: settings.timeout, batch: undefined })
+  .map((length) => length.toFixed());

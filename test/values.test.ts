@@ -66,7 +66,7 @@ test("bytes from bytes and text", () => {
 test("MessagePack there and back; what is none is told", () => {
   const value = { a: [1, 2.5, "text", null, true], b: { c: "ü" } };
   assert.deepEqual(decode.msgpack(encode.msgpack(value)), value);
-  for (const wrong of [[0xc1, 0xc1], [], [0x01, 0x02], [0xdd, 0xff, 0xff, 0xff, 0xff]]) {
+  for (const wrong of [[0xc1, 0xc1], [0xc1], [], [0x01, 0x02], [0xdd, 0xff, 0xff, 0xff, 0xff]]) {
     assert.throws(() => decode.msgpack(Uint8Array.from(wrong)), new RegExp(`the value is no MessagePack \\(${wrong.length} bytes\\)`));
   }
   const numbers = { small: -5, time: 1_732_000_000_000, large: 2n ** 63n };

@@ -30,7 +30,7 @@ export async function newProduct(name: string, flags: SettingsFlags, surrounding
       `Made ${shown}: the pipeline in index.ts, its test in index.test.ts, a task in task.example.yaml with input.example.ndjson.`,
       "",
       "Test it:",
-      `  node ${testFlags(surroundings.cwd)}--test ${join(shown, "index.test.ts")}`,
+      `  ${node()} ${testFlags(surroundings.cwd)}--test ${join(shown, "index.test.ts")}`,
       "Run it on the example, with breakpoints if you like:",
       `  ${program(surroundings.cwd)} debug --task @${join(shown, "task.example.yaml")} --input ${join(shown, "input.example.ndjson")} --output -`,
       "Let it run as a task: copy task.example.yaml into a task store, then",
@@ -76,6 +76,11 @@ function testFlags(cwd: string): string {
   return HERE.endsWith(".ts") ? `--import ./${relative(cwd, fileURLToPath(new URL("../hooks.ts", HERE)))} ` : "";
 }
 
+/** How this Node is started: the machine may have an older one besides. */
+function node(): string {
+  return process.execPath.includes("node_modules") ? "npx node" : "node";
+}
+
 function program(cwd: string): string {
-  return HERE.endsWith(".ts") ? `node ${relative(cwd, fileURLToPath(new URL("../main.ts", HERE)))}` : "npx millrace";
+  return HERE.endsWith(".ts") ? `${node()} ${relative(cwd, fileURLToPath(new URL("../main.ts", HERE)))}` : "npx millrace";
 }

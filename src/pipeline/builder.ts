@@ -24,40 +24,40 @@ import { windowStep } from "./windows/window-step.ts";
 /** Options of every step. */
 export interface StepOptions {
   /** Names the step in the plan, in errors and metrics; default the method's name, with a number where that is taken. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 /** Options of `keyBy`. */
 export interface KeyOptions extends StepOptions {
   /** True says that the source's records are partitioned by this key already, so that all events of a key meet. */
-  readonly colocated?: boolean;
+  readonly colocated?: boolean | undefined;
 }
 
 /** Options of `timeBy`. */
 export interface TimeOptions extends StepOptions {
   /** How far behind the highest time seen an event may be without being late; default "0s". */
-  readonly outOfOrderness?: Duration;
+  readonly outOfOrderness?: Duration | undefined;
   /** When no event came for that long, the watermark goes on with the wall clock; default off. The one place where a result depends on it. */
-  readonly idleAfter?: Duration;
+  readonly idleAfter?: Duration | undefined;
 }
 
 /** Options of `batch`; at least one of `size` and `time`. */
 export interface BatchOptions<T> extends StepOptions {
-  readonly size?: number;
+  readonly size?: number | undefined;
   /** From the batch's own first event on, by the clock. */
-  readonly time?: Duration;
+  readonly time?: Duration | undefined;
   /** Batches for each key of this function; default one batch over all. */
   readonly key?: EventFunction<T, string | number | undefined>;
   /** The most events held in batches that are not full yet, in a partition; default 1,000,000. More is an error, not a loss. */
-  readonly maxHeldEvents?: number;
+  readonly maxHeldEvents?: number | undefined;
   /** The most bytes of records held so; default 256 MiB. */
-  readonly maxHeldBytes?: number;
+  readonly maxHeldBytes?: number | undefined;
 }
 
 /** Options of `via`. */
 export interface ViaOptions {
   /** Whether the step keeps something of earlier events; then instances can't share a partition. */
-  readonly stateful?: boolean;
+  readonly stateful?: boolean | undefined;
 }
 
 /** A window's result with the values themselves. Times in milliseconds since the epoch; the window is [start, end). */
@@ -163,7 +163,7 @@ export class Stream<T> {
   ): Stream<Kept<R, E>> {
     const name = this.#name("mapAsync", options.name);
     const policy = callPolicy(name, options);
-    const step = mapAsyncStep(policy, functionOf(name, fn));
+    const step = mapAsyncStep(policy, callableOf(name, fn));
     return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } });
   }
 
@@ -174,7 +174,7 @@ export class Stream<T> {
   ): Stream<Kept<R, E>> {
     const name = this.#name("infer", options.name);
     const policy = callPolicy(name, options);
-    const step = inferStep(policy, rowsPerCall(name, options), functionOf(name, model));
+    const step = inferStep(policy, rowsPerCall(name, options), callableOf(name, model));
     return this.#with({ name, kind: "infer", description: describeCalls(options), work: { type: "step", step } });
   }
 
@@ -264,8 +264,8 @@ export class Stream<T> {
 
 /** The options that say what a function gets: `fullEvent` (E) and `passContext` (C). */
 interface Flags<E, C> {
-  readonly fullEvent?: E;
-  readonly passContext?: C;
+  readonly fullEvent?: E | undefined;
+  readonly passContext?: C | undefined;
 }
 /** What a function is given of each event. */
 type Given<T, E> = [E] extends [true] ? Event<T> : T;
@@ -284,6 +284,14 @@ export type Rows<U> = ArrayLike<U>;
 function functionOf<F>(name: string, given: unknown): F {
   if (typeof given === "function") return given as F;
   throw new PlanError(`step "${name}": give it a function, got ${given === null ? "null" : typeof given}`);
+}
+
+/** A function whose results are taken one for one. */
+function callableOf<F>(name: string, given: unknown): F {
+  if (Object.prototype.toString.call(given) !== "[object AsyncGeneratorFunction]") return functionOf(name, given);
+  throw new PlanError(
+    `step "${name}": its function must give one result or a promise of it, and a generator gives many; see flatMap and via`,
+  );
 }
 
 const BARE = { description: {}, stateful: false, side: undefined };

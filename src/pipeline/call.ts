@@ -8,19 +8,19 @@ import { InfrastructureError, messageOf, PlanError } from "../errors.ts";
 /** How `mapAsync` and `infer` call their function. Semantics as in Storey's ConcurrentExecution, except where noted. */
 export interface CallOptions {
   /** Names the step in the plan, in errors and metrics; default the method's name. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Calls under way at a time, at least 1; default 8. A call keeps its place until its result has gone on, so results keep the input's order. */
-  readonly maxInFlight?: number;
+  readonly maxInFlight?: number | undefined;
   /** Extra attempts after the first; default 0. `infer` repeats the whole call. */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
   /** Seconds before the first retry, doubling with each, at most 120; default 1. 0 means no wait (in Storey it means 1). */
-  readonly backoffFactor?: number;
+  readonly backoffFactor?: number | undefined;
   /** Time for one attempt; default none. An attempt that takes longer counts as failed, and what it gives later is ignored. */
-  readonly timeout?: Duration;
+  readonly timeout?: Duration | undefined;
   /** The function gets a `CallContext` as its second argument. */
-  readonly passContext?: boolean;
+  readonly passContext?: boolean | undefined;
   /** The function gets and returns events (for `infer` arrays of them) and not their values. */
-  readonly fullEvent?: boolean;
+  readonly fullEvent?: boolean | undefined;
 }
 
 /** What a function gets with `passContext: true`. */

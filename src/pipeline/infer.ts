@@ -8,10 +8,12 @@ import { orderedCalls } from "./ordered-calls.ts";
 
 /** Options of `infer`: those of `mapAsync`, and how many rows a call may have. */
 export interface InferOptions extends CallOptions {
-  readonly batch?: {
-    /** The most rows of one call; default 256. A call has what is there and never waits for more. */
-    readonly maxSize?: number;
-  };
+  readonly batch?:
+    | {
+        /** The most rows of one call; default 256. A call has what is there and never waits for more. */
+        readonly maxSize?: number | undefined;
+      }
+    | undefined;
 }
 
 /** Rows per call where nothing is said: past 64 to 256 rows a call, small models gain little. */

@@ -95,6 +95,13 @@ test("what the compiler would refuse is an error of the plan as well, since prod
     [() => stream.window(any("10s")), /^step "window": give it a window: tumbling/],
     [() => stream.window(tumbling("10s", { time: any("wall") })), /^step "window": time must be event or processing \(got wall\)$/],
     [() => stream.window(tumbling("10s"), { per: any("device") }), /^step "window": per must be key or all \(got device\)$/],
+    [
+      () =>
+        stream.mapAsync(async function* (n) {
+          yield n;
+        }),
+      /^step "mapAsync": its function must give one result or a promise of it, and a generator gives many/,
+    ],
     [() => stream.window(tumbling("10s"), { late: any("late.ndjson") }), /^step "window": late must be a sink/],
   ];
   for (const [build, message] of wrong)

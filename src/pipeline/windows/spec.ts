@@ -8,7 +8,7 @@ export type WindowTime = "event" | "processing";
 /** Options of every window by time. */
 export interface WindowTimeOptions {
   /** Default `event`. In processing time results depend on when events arrive, so a replay gives others. */
-  readonly time?: WindowTime;
+  readonly time?: WindowTime | undefined;
 }
 
 /** How events are put into windows. Made by `tumbling`, `sliding`, `session`, `count` or `countOrTime`; times in milliseconds. */

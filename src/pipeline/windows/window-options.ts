@@ -11,19 +11,19 @@ import type { Grouping } from "./windows.ts";
 /** Options of `window`. */
 export interface WindowOptions {
   /** Names the step in the plan; default `window`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** How long after its end a window still takes events; default "0s". Its result waits for that. Not for count windows. */
-  readonly lateness?: Duration;
+  readonly lateness?: Duration | undefined;
   /** Where events go that came too late; default nowhere. They are counted in any case. */
-  readonly late?: SinkSpec;
+  readonly late?: SinkSpec | undefined;
   /** `key` (default): windows for each key; `all`: one window over all events of the partition. */
-  readonly per?: Grouping;
+  readonly per?: Grouping | undefined;
   /** The most windows open at a time in a partition, each key counted; default 1,000,000. More is an error, not a loss. */
-  readonly maxOpen?: number;
+  readonly maxOpen?: number | undefined;
   /** The most events held for `values`, in a partition; default 1,000,000. */
-  readonly maxHeldEvents?: number;
+  readonly maxHeldEvents?: number | undefined;
   /** The most bytes of records held for `values`, in a partition; default 256 MiB. */
-  readonly maxHeldBytes?: number;
+  readonly maxHeldBytes?: number | undefined;
 }
 
 /**

@@ -62,6 +62,8 @@ export class FilesStore implements TaskStore {
       const names = await readdir(this.#folder);
       return names.filter((name) => !name.startsWith(".") && /\.(?:ya?ml|json)$/i.test(name)).toSorted();
     } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT")
+        throw new InfrastructureError(`there is no folder ${this.#folder}: make it, and put tasks in it`, { cause: error });
       throw new InfrastructureError(`the folder of task files can't be read: ${messageOf(error)}`, { cause: error });
     }
   }

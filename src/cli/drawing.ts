@@ -1,6 +1,7 @@
-/** Draws a plan as text for Mermaid and for Graphviz. */
+/** Draws a plan as text for Mermaid and for Graphviz, without the secrets that its task's config holds. */
 import type { Description } from "../contracts.ts";
 import type { Plan } from "../pipeline/plan.ts";
+import { redact } from "../secrets.ts";
 
 interface Node {
   readonly id: string;
@@ -15,8 +16,8 @@ interface Drawing {
 }
 
 /** https://mermaid.js.org/syntax/flowchart.html */
-export function drawMermaid(plan: Plan): string {
-  const { nodes, edges } = drawingOf(plan);
+export function drawMermaid(plan: Plan, secrets: readonly string[] = []): string {
+  const { nodes, edges } = drawingOf(plan, secrets);
   const shapes = { source: ["([", "])"], step: ["[", "]"], sink: ["[(", ")]"] } as const;
   const lines = nodes.map(({ id, role, lines: text }) => {
     const [open, close] = shapes[role];
@@ -27,15 +28,16 @@ export function drawMermaid(plan: Plan): string {
 }
 
 /** https://graphviz.org/doc/info/lang.html */
-export function drawDot(name: string, plan: Plan): string {
-  const { nodes, edges } = drawingOf(plan);
+export function drawDot(name: string, plan: Plan, secrets: readonly string[] = []): string {
+  const { nodes, edges } = drawingOf(plan, secrets);
   const shapes = { source: "oval", step: "box", sink: "cylinder" } as const;
   const lines = nodes.map(({ id, role, lines: text }) => `  ${id} [shape=${shapes[role]}, label="${text.map(dotText).join("\\n")}"];`);
   const arrows = edges.map(({ from, to, label }) => `  ${from} -> ${to}${label === undefined ? "" : ` [style=dashed, label="${label}"]`};`);
   return `digraph "${dotText(name)}" {\n  rankdir=LR;\n${[...lines, ...arrows].join("\n")}\n}\n`;
 }
 
-function drawingOf(plan: Plan): Drawing {
+function drawingOf(plan: Plan, secrets: readonly string[]): Drawing {
+  const settingsOf = (description: Description) => linesOf(description).map((line) => redact(line, secrets));
   const nodes: Node[] = [{ id: "source", role: "source", lines: [plan.source.kind, ...settingsOf(plan.source.description)] }];
   const edges: { from: string; to: string; label: string | undefined }[] = [];
   let last = "source";
@@ -56,7 +58,7 @@ function drawingOf(plan: Plan): Drawing {
   return { nodes, edges };
 }
 
-function settingsOf(description: Description): readonly string[] {
+function linesOf(description: Description): readonly string[] {
   return Object.entries(description).flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
 }
 

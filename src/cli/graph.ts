@@ -12,6 +12,6 @@ export async function graph(id: string, flags: GraphFlags, surroundings: Surroun
   const { settings } = settingsOf(flags, surroundings);
   const task = findTask(await readTasks(settings), id);
   const plan: Plan = await planOf(task, SILENT, new AbortController().signal);
-  surroundings.out(flags.format === "dot" ? drawDot(task.id, plan) : drawMermaid(plan));
+  surroundings.out(flags.format === "dot" ? drawDot(task.id, plan, task.secrets) : drawMermaid(plan, task.secrets));
   return EXIT.done;
 }

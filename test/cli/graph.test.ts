@@ -21,6 +21,23 @@ test("millrace graph draws a task's pipeline for Mermaid and for Graphviz", asyn
   assert.match(dot.stdout, /source -> step1;/);
 });
 
+test("a secret of the task is not drawn", async (t) => {
+  const cwd = tempFolder(t);
+  const task = `id: hidden
+product: doubler
+config:
+  input: { generator: { count: 3 } }
+  output: { file: { path: "\${file:secret.txt}" } }
+`;
+  writeFiles(cwd, { ...PROJECT, "config/tasks/hidden.yaml": task, "config/tasks/secret.txt": 'hunter"22\n' });
+  for (const format of ["mermaid", "dot"]) {
+    const { code, stdout, stderr } = await millraceHere(["graph", "hidden", "--format", format], { cwd });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /path: (?:\[secret\]|#91;secret#93;)/);
+    assert.doesNotMatch(stdout, /hunter/);
+  }
+});
+
 test("a misspelt task gets a suggestion", async (t) => {
   const cwd = tempFolder(t);
   writeFiles(cwd, PROJECT);

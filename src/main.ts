@@ -1,14 +1,14 @@
 /** The command line: `millrace`, or `node src/main.ts` in this repository. */
 import { reportStrayError } from "./cli/failures.ts";
 import { runCommandLine } from "./cli/program.ts";
-import type { Surroundings } from "./cli/surroundings.ts";
+import { hidingSecrets } from "./cli/surroundings.ts";
 
-const surroundings: Surroundings = {
+const surroundings = hidingSecrets({
   cwd: process.cwd(),
   env: process.env,
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
-};
+});
 
 // Whoever read the output has gone, as with `millrace list | head -1`: nobody is left to tell.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -25,6 +25,7 @@ import { findTask, planOf, readTasks } from "./tasks.ts";
 export async function debug(id: string | undefined, flags: DebugFlags, surroundings: Surroundings): Promise<number> {
   const loaded = settingsOf(flags, surroundings);
   const task = await chosenTask(id, flags, loaded.settings, surroundings.cwd);
+  surroundings.hide(task.secrets);
   const logs = logsOf(loaded, task);
   const stop = new AbortController();
   const abandon = new AbortController();

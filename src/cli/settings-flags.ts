@@ -27,6 +27,7 @@ export function withSettings(command: Command): Command {
  */
 export function settingsOf(flags: SettingsFlags, surroundings: Surroundings): LoadedSettings {
   const loaded = loadSettings({ file: flags.config, sets: flags.set ?? [], env: surroundings.env, cwd: surroundings.cwd });
+  surroundings.hide(loaded.secrets);
   for (const { where, what } of loaded.warnings) surroundings.err(`millrace: warning: ${where}: ${what}\n`);
   return loaded;
 }

@@ -100,6 +100,40 @@ for (const [name, args, code, message] of WRONG) {
   });
 }
 
+test("a secret of the task is not shown, also where the product puts it into its error", async (t) => {
+  const cwd = project(t, {
+    "products/teller/index.ts": `import { defineProduct, from, sink, sinkConfig, source, sourceConfig, z } from "millrace";
+
+export default defineProduct({
+  name: "teller",
+  config: z.strictObject({ input: sourceConfig, output: sinkConfig, token: z.string(), later: z.boolean().default(false) }),
+  pipeline: ({ config: { input, output, token, later } }) => {
+    const tell = () => {
+      throw new Error("refused with " + token);
+    };
+    return from(source(input))
+      .mapAsync(() => (later ? new Promise(() => setTimeout(tell)) : tell()))
+      .to(sink(output));
+  },
+});
+`,
+    "task.yaml": `id: tell
+product: teller
+config: { input: { generator: { count: 1 } }, output: { file: { path: "-" } }, token: "\${env:TOKEN}" }
+`,
+    "later.yaml": `id: tell
+product: teller
+config: { input: { generator: { count: 1 } }, output: { file: { path: "-" } }, token: "\${env:TOKEN}", later: true }
+`,
+  });
+  for (const task of ["@task.yaml", "@later.yaml"]) {
+    const { code, stderr } = await millrace(["debug", "--task", task], { cwd, env: { TOKEN: "hunter22" } });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /refused with \[secret\]/);
+    assert.doesNotMatch(stderr, /hunter22/);
+  }
+});
+
 test("an empty input is no error", async (t) => {
   const cwd = project(t, { "empty.ndjson": "" });
   const { code, stdout, stderr } = await millrace(["debug", "twice", "--input", "empty.ndjson", "--output", "-"], { cwd });

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
 import { runCommandLine } from "../../src/cli/program.ts";
+import { hidingSecrets } from "../../src/cli/surroundings.ts";
 
 export interface Ended {
   readonly code: number | null;
@@ -57,12 +58,13 @@ export async function millrace(args: readonly string[], place: Place): Promise<E
 /** Runs a command in this process: the same as `millrace`, but for what it writes past the command line, such as a sink's output. */
 export async function millraceHere(args: readonly string[], { cwd, env = {} }: Place): Promise<Ended> {
   let [stdout, stderr] = ["", ""];
-  const code = await runCommandLine(args, {
+  const surroundings = hidingSecrets({
     cwd,
     env,
     out: (text) => (stdout += text),
     err: (text) => (stderr += text),
   });
+  const code = await runCommandLine(args, surroundings);
   return { code, stdout, stderr };
 }
 

@@ -90,11 +90,11 @@ export function parseSize(size: unknown): number | undefined {
   return match === null ? undefined : Math.round(Number(match[1]) * 1024 ** power);
 }
 
-/** A value in a message: as JSON, shortened, without secrets. */
+/** A value in a message: as JSON, without secrets. A long one is not shown: cut short, a part of a secret would be left. */
 function shownValue(value: unknown, leaf: Pick<Leaf, "sensitive">): string {
   if (leaf.sensitive === true) return SECRET;
   const text = maskUrl(JSON.stringify(value) ?? String(value));
-  return text.length > 100 ? `${text.slice(0, 97)}...` : text;
+  return text.length > 100 ? `${text.length} characters` : text;
 }
 
 function must(right: boolean, value: unknown, leaf: Leaf, form: string): readonly Problem[] {

@@ -143,5 +143,5 @@ function hasScheme(value: unknown, scheme: RegExp): boolean {
 
 function shown(value: unknown): string {
   const text = maskUrl(JSON.stringify(value) ?? String(value));
-  return text.length > 100 ? `${text.slice(0, 97)}...` : text;
+  return text.length > 100 ? `${text.length} characters` : text;
 }

@@ -234,15 +234,20 @@ test("secrets are used and never shown", (t) => {
 
 test("a fault does not show the secret that is at fault", (t) => {
   const text = faultsOf(t, {
-    file: "redis: {url: 'http://:hunter2@r:1'}\nkafka: {sasl: {password: [s3cr3t]}, brokers: ['${file:b.txt}']}\n",
-    files: { "config/b.txt": "hidden place" },
+    file: [
+      "redis: {url: 'http://:hunter2@r:1'}",
+      "kafka: {client: '${file:long.txt}', sasl: {password: [s3cr3t]}, brokers: ['${file:b.txt}']}",
+      "tasks: [{sql: {url: '${file:long.txt}', query: select 1}}]",
+    ].join("\n"),
+    files: { "config/b.txt": "hidden place", "config/long.txt": "abcdefghij".repeat(20) },
   })
     .map(({ what }) => what)
     .join("\n");
   assert.match(text, /redis\.url: must be a URL/);
   assert.match(text, /kafka\.sasl\.password: must be/);
   assert.match(text, /kafka\.brokers\[0\]: must be/);
-  assert.doesNotMatch(text, /hunter2|s3cr3t|hidden place/);
+  assert.match(text, /kafka\.client: must be one of platformatic, kafkajs, not 202 characters/);
+  assert.doesNotMatch(text, /hunter2|s3cr3t|hidden place|abcdefghij/);
 });
 
 test("a reference to nothing is a fault", (t) => {

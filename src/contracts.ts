@@ -4,6 +4,7 @@
 import type { Batch, Event, Position } from "./batch.ts";
 import type { Clock } from "./clock.ts";
 import type { Connections } from "./connections.ts";
+import type { Format } from "./values.ts";
 
 /** A logger in pino's form: fields first, then a message. Fields never hold payloads or secrets. */
 export interface Logger {
@@ -84,6 +85,8 @@ export interface SourceSpec<T = unknown> {
   readonly timestamps: boolean;
   /** Whether records may be spread over several partitions. */
   readonly partitioned: boolean;
+  /** What values are decoded from as they are read; undefined when they are the records' bytes. */
+  readonly format?: Format | undefined;
   open(context: OpenContext, options: SourceOptions): Promise<Source<T>>;
 }
 

@@ -10,10 +10,10 @@ import { createInstance, type InstanceOptions } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";
 import { openSharedResources } from "../shared-resources.ts";
 import { fileSink } from "../sinks/file.ts";
-import { fileSource, formatOf } from "../sources/file.ts";
 import { faultOf } from "../tasks/product-faults.ts";
 import type { TaskDefinition } from "../tasks/task.ts";
 import { EXIT } from "./exit-codes.ts";
+import { openInput } from "./input-source.ts";
 import { LimitedSource } from "./limited-source.ts";
 import type { DebugFlags } from "./program.ts";
 import { settingsOf } from "./settings-flags.ts";
@@ -77,12 +77,12 @@ function contextOf(task: TaskDefinition, settings: Settings, logs: Logs, signal:
 
 /** Opens files in the place of the plan's source and sinks, where the flags say so. */
 function replacements(plan: Plan, { input, format, output, limit }: DebugFlags, cwd: string): InstanceOptions {
-  const source = input === undefined ? plan.source : fileSource({ path: input, format: format ?? formatOf(input) });
   if (output !== undefined && output !== "-") empty(resolve(cwd, output));
   const file = output === undefined ? undefined : fileSink({ path: output });
   return {
-    openSource: async (_, context, options): Promise<Source> => {
-      const opened = await source.open(input === undefined ? context : { ...context, directory: cwd }, options);
+    openSource: async (source, context, options): Promise<Source> => {
+      const opened =
+        input === undefined ? await source.open(context, options) : await openInput(source, input, format, { ...context, directory: cwd });
       return limit === undefined ? opened : new LimitedSource(opened, limit);
     },
     openSink: async (spec, context): Promise<Sink> => {

@@ -103,6 +103,7 @@ export function jetstreamSource(settings: JetStreamSourceSettings): SourceSpec {
     finite: false,
     timestamps: true,
     partitioned: false,
+    format: config.format,
     open: async (context, options) => new JetStreamSource(config, subjects, context, options, await leaseLink(context)),
   };
 }

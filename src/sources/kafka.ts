@@ -77,6 +77,7 @@ export function kafkaSource(settings: KafkaSourceSettings): SourceSpec {
     finite: false,
     timestamps: true,
     partitioned: true,
+    format: config.format,
     open: async (context) => {
       const consumer = await createConsumer(consumerSettings(config, topics, context), {
         connection: context.connections.kafka,

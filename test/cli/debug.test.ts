@@ -55,6 +55,31 @@ test("--format says what the input's name does not", async (t) => {
   assert.equal(lines(stdout).length, 3);
 });
 
+test("where the task's source decodes, the lines of the input are decoded too", async (t) => {
+  const product = `import { defineProduct, from, sink, sinkConfig, source, sourceConfig, z } from "millrace";
+
+export default defineProduct({
+  name: "as-given",
+  config: z.strictObject({ input: sourceConfig, output: sinkConfig }),
+  pipeline: ({ config }) =>
+    from(source(config.input))
+      .map((value) => ({ value, bytes: value instanceof Uint8Array }))
+      .to(sink(config.output)),
+});
+`;
+  const cwd = project(t, { "products/as-given/index.ts": product, "in.ndjson": '{"a":1}\n', "in.txt": "a,b\n", "in.csv": "a,b\n" });
+  const seen = async (format: string, input: string) => {
+    const task = { id: "try", product: "as-given", config: { input: { kafka: { topic: "t", format } }, output: { file: { path: "-" } } } };
+    const { stdout, stderr } = await millrace(["debug", "--task", JSON.stringify(task), "--input", input], { cwd });
+    return lines(stdout)[0] ?? stderr;
+  };
+  assert.deepEqual(await seen("json", "in.ndjson"), { value: { a: 1 }, bytes: false });
+  assert.deepEqual(await seen("msgpack", "in.ndjson"), { value: { a: 1 }, bytes: false });
+  assert.deepEqual(await seen("text", "in.ndjson"), { value: '{"a":1}', bytes: false });
+  assert.deepEqual(await seen("csv", "in.csv"), { value: ["a", "b"], bytes: false });
+  assert.match(JSON.stringify(await seen("json", "in.txt")), /at file in\.txt:1: the value is no JSON/);
+});
+
 test("--limit ends after so many events", async (t) => {
   const cwd = project(t);
   const { code, stdout, stderr } = await millrace(["debug", "twice", "--input", "input.ndjson", "--output", "-", "--limit", "2"], { cwd });

@@ -44,8 +44,17 @@ export async function newProduct(name: string, flags: SettingsFlags, surrounding
 /** Whether the nearest package.json makes modules of the files, as their test needs it under plain Node; `npm init` says "commonjs". */
 function isModule(folder: string): boolean {
   const file = join(folder, "package.json");
-  if (existsSync(file)) return (JSON.parse(readFileSync(file, "utf8")) as { type?: unknown }).type === "module";
+  if (existsSync(file)) return typeIn(file) === "module";
   return dirname(folder) !== folder && isModule(dirname(folder));
+}
+
+/** What a package.json says; undefined when it can't be read. */
+function typeIn(file: string): unknown {
+  try {
+    return Reflect.get(Object(JSON.parse(readFileSync(file, "utf8"))), "type");
+  } catch {
+    return undefined;
+  }
 }
 
 async function makeFolder(folder: string): Promise<void> {

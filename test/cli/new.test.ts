@@ -47,6 +47,14 @@ test("a new product has a test that passes, a task that is valid, and input to d
   );
 });
 
+test("a package.json above that can't be read does no harm", async (t) => {
+  const cwd = tempFolder(t);
+  writeFiles(cwd, { "package.json": '{ "name": ' });
+  const { code, stderr } = await millraceHere(["new", "heat-alarm"], { cwd });
+  assert.equal(code, 0, stderr);
+  assert.match(readFileSync(join(cwd, "products/heat-alarm/package.json"), "utf8"), /"type":"module"/);
+});
+
 test("what exists is not overwritten", async (t) => {
   const cwd = tempFolder(t);
   writeFiles(cwd, { "mine/taken/index.ts": "mine" });

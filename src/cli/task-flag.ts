@@ -1,6 +1,6 @@
 /** `--task`: a task that is in no store. */
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 
 import { parseDocument } from "yaml";
 
@@ -21,10 +21,7 @@ import type { TaskDefinition } from "../tasks/task.ts";
 export async function taskFromFlag(flag: string, settings: Settings, cwd: string): Promise<TaskDefinition> {
   const file = flag.startsWith("@") ? resolve(cwd, flag.slice(1)) : undefined;
   const where = file ?? "--task";
-  const { value, secrets, faults } = resolveReferences(
-    parse(file === undefined ? flag : read(file), where),
-    file === undefined ? cwd : dirname(file),
-  );
+  const { value, secrets, faults } = resolveReferences(parse(file === undefined ? flag : read(file), where), settings.directory);
   const problems = faults.map(({ path, what }) => `${path.join(".")}: ${what}`);
   const task = checkShape({ where, origin: where, value, secrets, faults: problems });
   if (isInvalid(task)) throw new ConfigError([{ where, what: task.reason }]);

@@ -41,6 +41,9 @@ export interface TaskManagerOptions {
   readonly patience?: CatalogPatience;
 }
 
+/** What a TaskManager needs of the settings. */
+type TaskManagerSettings = Pick<Settings, "products" | "tasks"> & Partial<Pick<Settings, "directory">>;
+
 /**
  * Finds the products, reads every task store once, checks each task against its product, and watches the stores from then
  * on. Nothing of that fails because of a product, a task or a store: what is wrong is in the task set, and a store that is
@@ -51,7 +54,7 @@ export interface TaskManagerOptions {
  * is among the invalid ones at the same time. A task ends when it, or its product's folder, is taken away.
  */
 export async function openTaskManager(
-  settings: Pick<Settings, "products" | "tasks">,
+  settings: TaskManagerSettings,
   { logger, signal, patience }: TaskManagerOptions,
 ): Promise<TaskManager> {
   const manager = new Manager(settings, logger, signal, patience);
@@ -64,8 +67,8 @@ export async function openTaskManager(
   return manager;
 }
 
-function storeOf(settings: TaskStoreSettings): TaskStore {
-  if ("files" in settings) return new FilesStore(settings.files);
+function storeOf(settings: TaskStoreSettings, directory: string | undefined): TaskStore {
+  if ("files" in settings) return new FilesStore(settings.files, directory);
   return "redis" in settings ? new RedisStore(settings.redis) : new SqlStore(settings.sql);
 }
 
@@ -89,8 +92,8 @@ class Manager implements TaskManager {
   #waiting = false;
   #watching: Promise<unknown> = Promise.resolve();
 
-  constructor(settings: Pick<Settings, "products" | "tasks">, logger: Logger, signal: AbortSignal, patience: CatalogPatience | undefined) {
-    this.#stores = settings.tasks.map((store) => new WatchedStore(storeOf(store), logger));
+  constructor(settings: TaskManagerSettings, logger: Logger, signal: AbortSignal, patience: CatalogPatience | undefined) {
+    this.#stores = settings.tasks.map((store) => new WatchedStore(storeOf(store, settings.directory), logger));
     this.#inventory = new Inventory(settings.products);
     this.#logger = logger;
     this.#patience = patience;

@@ -29,7 +29,7 @@ config:
   input: { generator: { count: 3 } }
   output: { file: { path: "\${file:secret.txt}" } }
 `;
-  writeFiles(cwd, { ...PROJECT, "config/tasks/hidden.yaml": task, "config/tasks/secret.txt": 'hunter"22\n' });
+  writeFiles(cwd, { ...PROJECT, "config/tasks/hidden.yaml": task, "secret.txt": 'hunter"22\n' });
   for (const format of ["mermaid", "dot"]) {
     const { code, stdout, stderr } = await millraceHere(["graph", "hidden", "--format", format], { cwd });
     assert.equal(code, 0, stderr);

@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 import type { Fault } from "../../errors.ts";
 import { InfrastructureError, messageOf } from "../../errors.ts";
@@ -25,18 +25,21 @@ const MOST_BYTES = 16 * 1024 * 1024;
 /**
  * The tasks in the `.yaml`, `.yml` and `.json` files of one folder (not of folders within it), in the order of the files'
  * names. Files that begin with a dot are passed over. `${env:…}` and `${file:…}` are replaced; relative paths in them count
- * from the file's folder.
+ * from the settings file, as those of sources and sinks do.
  *
  * A file that can't be read or parsed is a fault, and its tasks stay as they were last read.
  * @param folder absolute
+ * @param directory what relative paths count from
  */
 export class FilesStore implements TaskStore {
   readonly name: string;
   readonly #folder: string;
+  readonly #directory: string;
   #files = new Map<string, FileState>();
 
-  constructor(folder: string) {
+  constructor(folder: string, directory: string = folder) {
     this.#folder = folder;
+    this.#directory = directory;
     this.name = `files ${folder}`;
   }
 
@@ -52,7 +55,7 @@ export class FilesStore implements TaskStore {
     }
     this.#files = files;
     return {
-      tasks: [...files].flatMap(([file, state]) => state.tasks.map((task) => storedTask(file, task))),
+      tasks: [...files].flatMap(([file, state]) => state.tasks.map((task) => storedTask(file, task, this.#directory))),
       faults: [...files.values()].flatMap((state) => state.fault ?? []),
     };
   }
@@ -90,8 +93,8 @@ async function readState(file: string, before: FileState | undefined): Promise<F
   }
 }
 
-function storedTask(file: string, task: WrittenTask): StoredTask {
-  const { value, secrets, faults } = resolveReferences(task.value, dirname(file));
+function storedTask(file: string, task: WrittenTask, directory: string): StoredTask {
+  const { value, secrets, faults } = resolveReferences(task.value, directory);
   const where = task.line === undefined ? file : `${file}:${task.line}`;
   return { where, origin: file, value, secrets, faults: faults.map((fault) => `${pathText("", fault.path)}: ${fault.what}`) };
 }

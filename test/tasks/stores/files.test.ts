@@ -91,7 +91,7 @@ test("a file that turns bad keeps its tasks as they were, until it is good again
   assert.deepEqual(await read(), [[], 0]);
 });
 
-test("references are replaced, relative to the file; one that can't be is a fault of that task alone", async (t) => {
+test("references are replaced; one that can't be is a fault of that task alone", async (t) => {
   const folder = tempFolder(t);
   writeFileSync(join(folder, ".password"), "hunter22\n");
   writeFileSync(
@@ -108,6 +108,15 @@ test("references are replaced, relative to the file; one that can't be is a faul
     /^config\.list\[0\]: \$\{env:MILLRACE_NOT_SET\}: the environment variable MILLRACE_NOT_SET is not set$/,
   );
   assert.deepEqual(faults, []);
+});
+
+test("relative paths of references count from the settings file", async (t) => {
+  const folder = tempFolder(t);
+  mkdirSync(join(folder, "tasks"));
+  writeFileSync(join(folder, "password"), "hunter22\n");
+  writeFileSync(join(folder, "tasks/a.yaml"), 'id: a\nproduct: p\nconfig: "${file:password}"\n');
+  const { tasks } = await new FilesStore(join(folder, "tasks"), folder).read(t.signal);
+  assert.deepEqual(tasks[0]?.value, { id: "a", product: "p", config: "hunter22" });
 });
 
 test("dot files, other files and folders are passed over; a dangling link and a folder named like a file are faults", async (t) => {

@@ -25,12 +25,14 @@ export class TaskFileError extends MillraceError {
 /**
  * Reads a file of tasks: one task, or a list of them; in YAML also several documents of either. A file without any text
  * is an error, as it is what a half-written file looks like; one with only comments, or `[]`, has no task.
+ * A byte order mark is skipped.
  * @param name ends in `.json` when it is JSON
  * @throws {TaskFileError} with the line, when it is neither
  */
 export function parseTaskFile(name: string, text: string): readonly WrittenTask[] {
-  if (text.trim() === "") throw new TaskFileError("the file is empty; write [] when it shall have no task", undefined);
-  return /\.json$/i.test(name) ? parseJson(text) : parseYaml(text);
+  const unmarked = text.replace(/^\uFEFF/, "");
+  if (unmarked.trim() === "") throw new TaskFileError("the file is empty; write [] when it shall have no task", undefined);
+  return /\.json$/i.test(name) ? parseJson(unmarked) : parseYaml(unmarked);
 }
 
 function parseJson(text: string): readonly WrittenTask[] {

@@ -65,6 +65,18 @@ function bomb(): string {
   return ["id: a", "l0: &l0 [x, x, x]", ...levels].join("\n");
 }
 
+test("a byte order mark, as Windows writes it, is skipped", async (t) => {
+  const folder = tempFolder(t);
+  writeFileSync(join(folder, "a.json"), '\uFEFF{"id": "a"}');
+  writeFileSync(join(folder, "b.yaml"), "\uFEFFid: b\n");
+  const { tasks, faults } = await new FilesStore(folder).read(t.signal);
+  assert.deepEqual(faults, []);
+  assert.deepEqual(
+    tasks.map(({ value }) => value),
+    [{ id: "a" }, { id: "b" }],
+  );
+});
+
 test("only comments, or an empty list, is no task and no fault", async (t) => {
   const folder = tempFolder(t);
   writeFileSync(join(folder, "a.yaml"), "# id: a\n# product: p\n");

@@ -56,6 +56,22 @@ test("a product outside any package is TypeScript that imports millrace", async 
   assert.equal(product.name, "good");
 });
 
+test("a product in JavaScript is a module also in a package that npm init made, unless it is CommonJS", async (t) => {
+  const root = productFolder(t, {});
+  writeFileSync(join(root, "package.json"), '{ "type": "commonjs" }');
+  const made = (name: string) =>
+    `({ name: "${name}", config: z.strictObject({}), pipeline: () => { throw new Error("not built in this test"); } });`;
+  const texts = {
+    modern: `import { defineProduct, z } from "millrace";\nexport default defineProduct${made("modern")}`,
+    old: `const { defineProduct, z } = require("millrace");\nmodule.exports = defineProduct${made("old")}`,
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    mkdirSync(join(root, name));
+    writeFileSync(join(root, name, "index.js"), text);
+    assert.equal((await loadProduct(join(root, name))).name, name);
+  }
+});
+
 test("a product in a package without a type runs without a warning", (t) => {
   const root = productFolder(t, { good: goodProduct("good") });
   writeFileSync(join(root, "package.json"), "{}");

@@ -23,7 +23,8 @@ export async function newProduct(name: string, flags: SettingsFlags, surrounding
   const folder = join(settings.products[0] ?? surroundings.cwd, name);
   await makeFolder(folder);
   const shown = relative(surroundings.cwd, folder) || ".";
-  for (const { file, text } of productFiles(name)) await writeFile(join(folder, file), text, { flag: "wx" });
+  const path = relative(settings.directory, folder).replaceAll("\\", "/");
+  for (const { file, text } of productFiles(name, path)) await writeFile(join(folder, file), text, { flag: "wx" });
   if (!isModule(folder)) await writeFile(join(folder, "package.json"), `${JSON.stringify({ private: true, type: "module" })}\n`);
   surroundings.out(
     [

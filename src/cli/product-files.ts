@@ -5,12 +5,15 @@ export interface ProductFile {
   readonly text: string;
 }
 
-/** @param name a valid name of a product */
-export function productFiles(name: string): readonly ProductFile[] {
+/**
+ * @param name a valid name of a product
+ * @param path where its folder is, as a task writes it
+ */
+export function productFiles(name: string, path: string): readonly ProductFile[] {
   return [
     { file: "index.ts", text: pipelineText(name) },
     { file: "index.test.ts", text: TEST },
-    { file: "task.example.yaml", text: taskText(name) },
+    { file: "task.example.yaml", text: taskText(name, path) },
     { file: "input.example.ndjson", text: INPUT },
   ];
 }
@@ -66,12 +69,12 @@ test("tells the highest value in 10 seconds when it is above the threshold", asy
 });
 `;
 
-const taskText = (name: string): string => `# A task: copy this file into a task store, such as config/tasks/${name}.yaml.
+const taskText = (name: string, path: string): string => `# A task: copy this file into a task store, such as config/tasks/${name}.yaml.
 # On Kafka: input: { kafka: { topic: readings, group: ${name} } }
 id: ${name}
 product: ${name}
 config:
-  input: { file: { path: input.example.ndjson } }
+  input: { file: { path: ${JSON.stringify(`${path}/input.example.ndjson`)} } }
   output: { file: { path: "-" } }
   threshold: 3
 `;

@@ -24,6 +24,8 @@ test("a new product has a test that passes, a task that is valid, and input to d
   writeFiles(cwd, { "config/tasks/heat.yaml": readFileSync(join(folder, "task.example.yaml"), "utf8") });
   const checked = await millraceHere(["validate"], { cwd });
   assert.equal(checked.code, 0, checked.stderr);
+  const ran = await millrace(["debug", "heat-alarm"], { cwd });
+  assert.equal(ran.code, 0, ran.stderr);
 
   const debugFlags = [
     "--task",
@@ -45,6 +47,18 @@ test("a new product has a test that passes, a task that is valid, and input to d
       { device: "b", start: 10_000, count: 1, highest: 4 },
     ],
   );
+});
+
+test("the task of a new product finds its input also where a settings file says what paths count from", async (t) => {
+  const cwd = tempFolder(t);
+  writeFiles(cwd, { "etc/millrace.yaml": "products: [../own products]\ntasks: [tasks]\n" });
+  const config = ["--config", "etc/millrace.yaml"];
+  const made = await millraceHere(["new", "heat-alarm", ...config], { cwd });
+  assert.equal(made.code, 0, made.stderr);
+  writeFiles(cwd, { "etc/tasks/heat.yaml": readFileSync(join(cwd, "own products/heat-alarm/task.example.yaml"), "utf8") });
+  const { code, stderr } = await millrace(["debug", "heat-alarm", ...config], { cwd });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /in 4, out 2/);
 });
 
 test("a package.json above that can't be read does no harm", async (t) => {

@@ -8,6 +8,7 @@ import type { RedisConnectionHandle } from "../redis/connection.ts";
 import { encoderFor, FORMATS } from "../values.ts";
 import { Outage } from "./outage.ts";
 import { Queue } from "./queue.ts";
+import { canParseUrl, NO_URL } from "./url-syntax.ts";
 
 const key = z.string().min(1).max(1024);
 
@@ -17,6 +18,7 @@ export const redisSinkConfig = z
     url: z
       .string()
       .regex(/^rediss?:\/\//, "must be redis://… or rediss://…")
+      .refine(canParseUrl, NO_URL)
       .optional()
       .describe("default the redis.url of the settings"),
     stream: key.optional().describe("XADD, an entry for each event with the fields key, time and value"),

@@ -12,6 +12,7 @@ import { Outage } from "./outage.ts";
 import { Queue } from "./queue.ts";
 import type { Column, Row } from "./sql-rows.ts";
 import { columnsOf, lastOfEachKey, rowOf } from "./sql-rows.ts";
+import { canParseUrl, NO_URL } from "./url-syntax.ts";
 
 /** What a task can set on an SQL sink. */
 export const sqlSinkConfig = z
@@ -19,6 +20,7 @@ export const sqlSinkConfig = z
     url: z
       .string()
       .regex(/^(postgres(ql)?:\/\/|sqlite:).+/, "must be postgres://… or sqlite:PATH")
+      .refine((url) => url.startsWith("sqlite:") || canParseUrl(url), NO_URL)
       .describe("postgres://[user:password@]host[:port]/database, or sqlite:PATH"),
     table: z.string().min(1).describe("table or schema.table; it must exist"),
     columns: z

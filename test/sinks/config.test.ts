@@ -36,4 +36,11 @@ test("what is wrong is told at its place", () => {
   assert.deepEqual(issues({ sql: { url: "sqlite:a", table: "t", mode: "replace" } }), [
     'sql.mode: Invalid option: expected one of "insert"|"upsert"',
   ]);
+  const [ofSql] = issues({ sql: { url: "postgres://me:a/b@db/x", table: "t" } });
+  assert.match(ofSql ?? "", /^sql\.url: is no valid URL: in a user name or password, write characters such as/);
+  const [ofRedis] = issues({ redis: { url: "redis://:a#b@cache", list: "l" } });
+  assert.match(ofRedis ?? "", /^redis\.url: is no valid URL/);
+  for (const url of ["postgres://me:a%2Fb@db/x", "postgres:///x?host=/var/run/postgresql", "postgres://me@/x"]) {
+    assert.deepEqual(issues({ sql: { url, table: "t" } }), []);
+  }
 });

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 
 import type { Settings } from "../config/settings.ts";
 import { type LogOptions } from "../observability/logs.ts";
+import { environmentWithoutInspector, withoutInspector } from "../tasks/inspector-flags.ts";
 import type { FromWorker, LastWords, ToWorker, WorkerId } from "../worker/messages.ts";
 import { starvedTime } from "../worker/watchdog.ts";
 import type { Exit } from "./deaths.ts";
@@ -39,7 +40,7 @@ export class WorkerProcesses implements Processes {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const child = fork(fileURLToPath(new URL(`../worker/main.${extension}`, import.meta.url)), {
       execArgv: withoutInspector(process.execArgv),
-      env: { ...process.env, NODE_OPTIONS: withoutInspector((process.env["NODE_OPTIONS"] ?? "").split(" ")).join(" ") },
+      env: environmentWithoutInspector(),
       serialization: "advanced",
       stdio: ["ignore", "inherit", "inherit", "ipc", "pipe"],
     });
@@ -116,9 +117,4 @@ function parseWords(line: string): LastWords | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Flags of Node without those that open a debugger: each process would want the same port. */
-export function withoutInspector(flags: readonly string[]): string[] {
-  return flags.filter((flag) => !/^--(inspect|debug)/.test(flag));
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 
 import { InfrastructureError } from "../errors.ts";
 import type { Answer, FromCatalog, Question } from "./catalog-messages.ts";
+import { environmentWithoutInspector } from "./inspector-flags.ts";
 
 /** How a question ended that has no answer. */
 export interface NoAnswer {
@@ -31,9 +32,14 @@ export class CatalogChild implements AsyncDisposable {
   #hear: (heard: FromCatalog | string) => void = () => undefined;
 
   private constructor() {
-    // A debugger's options must not be inherited: two processes can't listen on one port.
+    // A debugger's options must not be inherited: two processes can't listen on one port, and nobody would let this one go on.
     const execArgv = ["--max-old-space-size=1024"];
-    this.#process = fork(program, [], { execArgv, serialization: "advanced", stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    this.#process = fork(program, [], {
+      execArgv,
+      env: environmentWithoutInspector(),
+      serialization: "advanced",
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
     for (const output of [this.#process.stdout, this.#process.stderr]) {
       output?.setEncoding("utf8").on("data", (text: string) => (this.#printed = (this.#printed + text).slice(-TAIL_LENGTH)));
     }

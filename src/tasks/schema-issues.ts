@@ -25,6 +25,9 @@ function describeIssue(issue: Issue, above: Path, root: string, schema: unknown)
   if (issue.code === "invalid_union") {
     const branch = nearestBranch(issue.errors);
     if (branch !== undefined) return branch.flatMap((inner) => describeIssue(inner, path, root, schema));
+    const messages = issue.errors.flat().map((inner) => inner.message.replace("Invalid input: ", ""));
+    if (messages.length > 0 && issue.message === "Invalid input")
+      return [`${pathText(root, path) || "it"}: ${[...new Set(messages)].join(", or ")}`];
   }
   const missing = issue.code === "invalid_type" && issue.message.endsWith("received undefined");
   return [`${pathText(root, path) || "it"}: ${missing ? `is missing (${issue.expected})` : issue.message}`];

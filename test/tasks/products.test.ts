@@ -146,9 +146,9 @@ test("a plan is built with the parsed config, with defaults filled in", async (t
 
 test("every fault of a config is told with its path and without its value", async (t) => {
   const config =
-    "list: z.array(z.strictObject({ size: z.number() })), pass: z.number(), union: z.union([z.strictObject({ a: z.number() }), z.string()])";
+    "list: z.array(z.strictObject({ size: z.number() })), pass: z.number(), union: z.union([z.strictObject({ a: z.number() }), z.string()]), either: z.union([z.strictObject({ a: z.number() }), z.literal('off')])";
   const root = productFolder(t, { p: goodProduct("p", { config }) });
-  const wrong = { list: [{ size: 1 }, { sise: "big" }], pass: "hunter22", union: { a: "x" } };
+  const wrong = { list: [{ size: 1 }, { sise: "big" }], pass: "hunter22", union: { a: "x" }, either: "on" };
   await assert.rejects(build(join(root, "p"), wrong), (error) => {
     assert.ok(error instanceof ConfigError);
     assert.deepEqual(
@@ -158,6 +158,7 @@ test("every fault of a config is told with its path and without its value", asyn
         'config.list[1].sise: unknown key. Did you mean "size"?',
         "config.pass: Invalid input: expected number, received string",
         "config.union.a: Invalid input: expected number, received string",
+        'config.either: expected object, received string, or expected "off"',
       ],
     );
     assert.ok(error.faults.every((fault) => fault.where === "tasks.yaml:1"));

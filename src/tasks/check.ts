@@ -42,7 +42,7 @@ export function checkShape(stored: StoredTask): Candidate | InvalidTask {
   if (forbidden !== undefined) reasons.push(`${forbidden}: this key is not allowed`);
   if (parsed.success && reasons.length === 0) return { ...parsed.data, config: parsed.data.config, secrets, where, origin };
   const reason = redact(reasons.join("; "), secrets);
-  return { id: textOf(value, "id") ?? where, product: textOf(value, "product"), where, reason, replaced: false };
+  return { id: textOf(value, "id") ?? stored.id ?? where, product: textOf(value, "product"), where, reason, replaced: false };
 }
 
 function textOf(value: unknown, key: string): string | undefined {

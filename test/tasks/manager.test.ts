@@ -162,6 +162,22 @@ test("a mistaken edit stops nothing that runs, and is told until it is made good
   assert.deepEqual(await bench.change(), { added: "", changed: "", removed: "a" });
 });
 
+test("a row whose text turns bad stops nothing that runs", async (t) => {
+  const bench = new Bench(t, { p: goodProduct("p") });
+  const path = join(tempFolder(t), "tasks.db");
+  const database = new DatabaseSync(path);
+  t.after(() => database.close());
+  database.exec(`CREATE TABLE tasks (id, product, config); INSERT INTO tasks VALUES ('a', 'p', '{"n":1}')`);
+  const manager = await bench.open([{ sql: { url: `sqlite:${path}`, query: "SELECT * FROM tasks", every: 50 } }]);
+  database.exec("UPDATE tasks SET config = '{\"n\":'");
+  assert.deepEqual(await bench.change(), { added: "", changed: "", removed: "" });
+  assert.deepEqual(manager.current().valid.get("a")?.config, { n: 1 });
+  assert.deepEqual(
+    manager.current().invalid.map(({ id, reason, replaced }) => ({ id, reason, replaced })),
+    [{ id: "a", reason: "config: the text is no JSON", replaced: true }],
+  );
+});
+
 test("a second task with an id that is taken does not harm the first, even from a file that comes before it", async (t) => {
   const bench = new Bench(t, { p: goodProduct("p") });
   bench.write("b.yaml", "{ id: x, product: p, config: { n: 1 } }");

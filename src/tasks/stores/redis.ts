@@ -30,7 +30,7 @@ export class RedisStore implements TaskStore {
     const fields = await this.#fields(signal);
     const tasks = fields
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([field, text]) => rowOf(this.name, `${this.name} field ${field}`, () => taskOf(field, text)));
+      .map(([field, text]) => rowOf(this.name, `${this.name} field ${field}`, field, () => taskOf(field, text)));
     return { tasks, faults: [] };
   }
 

@@ -4,15 +4,16 @@ import type { StoredTask } from "./store.ts";
 
 /**
  * A task from a row of a database.
+ * @param id undefined when the row has none
  * @param read gives the task, or throws what is wrong with the row
  */
-export function rowOf(origin: string, where: string, read: () => unknown): StoredTask {
+export function rowOf(origin: string, where: string, id: string | undefined, read: () => unknown): StoredTask {
   const row = { where, origin, secrets: [] };
   try {
     const value = read();
     return { ...row, value, faults: holdsReference(value) ? [REFERENCE_FAULT] : [] };
   } catch (error) {
-    return { ...row, value: undefined, faults: [messageOf(error)] };
+    return { ...row, value: undefined, id, faults: [messageOf(error)] };
   }
 }
 

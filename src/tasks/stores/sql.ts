@@ -37,10 +37,13 @@ export class SqlStore implements TaskStore {
 
   async read(signal: AbortSignal): Promise<StoreContents> {
     const rows = await this.#rows(signal);
-    const named = rows.map((row, index) => ({ row, label: typeof row["id"] === "string" ? row["id"] : `number ${index + 1}` }));
+    const named = rows.map((row, index) => {
+      const id = typeof row["id"] === "string" ? row["id"] : undefined;
+      return { row, id, label: id ?? `number ${index + 1}` };
+    });
     const tasks = named
       .toSorted((a, b) => (a.label < b.label ? -1 : 1))
-      .map(({ row, label }) => rowOf(this.name, `${this.name} row ${label}`, () => taskOf(row)));
+      .map(({ row, id, label }) => rowOf(this.name, `${this.name} row ${label}`, id, () => taskOf(row)));
     return { tasks, faults: [] };
   }
 

@@ -6,8 +6,10 @@ export interface StoredTask {
   readonly where: string;
   /** The file or table that it comes from: of two tasks with one id, the one whose origin has the id already keeps it. */
   readonly origin: string;
-  /** As it was written, with references replaced; of any shape. */
+  /** As it was written, with references replaced; of any shape. Undefined when it can't be read. */
   readonly value: unknown;
+  /** The id that it has all the same when its value can't be read, as the key of a row. */
+  readonly id?: string | undefined;
   /** What the references in it stood for. */
   readonly secrets: readonly string[];
   /** What is wrong with it before anything else is looked at, each with its path. */

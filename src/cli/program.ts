@@ -57,7 +57,7 @@ type Does = <Arguments extends unknown[]>(work: () => Promise<Work<Arguments>>) 
 
 function addRunning(program: Command, does: Does): void {
   withSettings(program.command("run"))
-    .description("run all tasks in worker processes until SIGTERM or SIGINT, which drain; SIGHUP reads settings, products and tasks anew")
+    .description("run all tasks in worker processes until SIGTERM or SIGINT, which drain; SIGHUP reads products and tasks anew")
     .option("--until-done", "end when every task with a finite input has finished")
     .addHelpText(
       "after",

@@ -72,7 +72,7 @@ function addRunning(program: Command, does: Does): void {
     .description("run one task in this process and thread, where breakpoints in its product work; a running group is not disturbed")
     .argument("[task-id]", "the task; not needed with --task")
     .option("--input <file>", "read this file in the place of the task's source")
-    .addOption(new Option("--format <format>", "of the input file (default: by its name)").choices(["ndjson", "csv", "text"]))
+    .addOption(new Option("--format <format>", "of the input file (default: by its name)").choices(["ndjson", "json", "csv", "text"]))
     .option("--output <file>", "write to this file in the place of the task's sinks; - for stdout")
     .option("--limit <n>", "stop after so many events, as if the input ended there", positiveNumber)
     .option("--task <json>", "a task that needs to be in no store, as JSON, or @FILE")
@@ -128,7 +128,7 @@ export interface RunFlags extends SettingsFlags {
 /** The flags of `debug`. */
 export interface DebugFlags extends SettingsFlags {
   readonly input?: string;
-  readonly format?: "ndjson" | "csv" | "text";
+  readonly format?: "ndjson" | "json" | "csv" | "text";
   readonly output?: string;
   readonly limit?: number;
   readonly task?: string;

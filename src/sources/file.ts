@@ -17,7 +17,7 @@ import { readRows, RowError } from "./file-rows.ts";
 import { Pacer } from "./pace.ts";
 import { singlePartition } from "./single-partition.ts";
 
-const formats = ["ndjson", "csv", "text"] as const;
+const formats = ["ndjson", "json", "csv", "text"] as const;
 
 /** What a task can set on a file source. */
 export const fileSourceConfig = z.strictObject({
@@ -25,7 +25,9 @@ export const fileSourceConfig = z.strictObject({
   format: z
     .enum(formats)
     .optional()
-    .describe("ndjson: lines as bytes; text: lines as text; csv: rows as objects; default by the file's extension"),
+    .describe(
+      "ndjson: lines as bytes; json: the same, decoded; text: lines as text; csv: rows as objects; default by the file's extension",
+    ),
   pace: z
     .strictObject({
       by: z.string().min(1).describe("the field that has each record's time"),
@@ -60,6 +62,7 @@ export function fileSource(settings: FileSourceSettings): SourceSpec {
     finite: true,
     timestamps: false,
     partitioned: false,
+    format: format === "json" || format === "text" ? format : undefined,
     open: async (context) => {
       const path = resolve(context.directory ?? ".", config.path);
       await (await openFile(path)).close();
@@ -192,9 +195,9 @@ class FileReader {
     const { format, origin } = this.#options;
     const offset = records.lines[index] as number;
     let value = records.values[index];
-    if (format === "text") {
+    if (format === "text" || format === "json") {
       try {
-        value = decode.text(value);
+        value = decode[format](value);
       } catch (error) {
         return new DataError("source", { origin, offset }, error);
       }

@@ -5,7 +5,9 @@ import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
 import type { Clock } from "../clock.ts";
 import { sleep } from "../clock.ts";
 import type { SourceSpec } from "../contracts.ts";
+import { decoderFor } from "../values.ts";
 import { Breather } from "./breather.ts";
+import type { Decoder } from "./decoded-partition.ts";
 import { singlePartition } from "./single-partition.ts";
 
 /** What a task can set on a generator source. */
@@ -16,6 +18,7 @@ export const generatorSourceConfig = z.strictObject({
   seed: z.int().default(1).describe("another seed gives other values"),
   start: z.number().default(0).describe("the time of the first event, in milliseconds since the epoch"),
   step: z.number().min(0).default(1000).describe("milliseconds from one event's time to the next one's"),
+  format: z.enum(["json", "text", "bytes"]).optional().describe("decodes values here; without it they are bytes of JSON"),
   padding: z.int().min(0).max(1_048_576).default(0).describe("bytes of filling in each event, to make it larger"),
 });
 
@@ -31,7 +34,7 @@ const BARE_BYTES = 64;
 const IDLE = 1000;
 
 /**
- * Readings made up by a seed: the bytes of `{"sequence":0,"key":"key-3","at":0,"value":51.2}`, the same for the same place
+ * Readings made up by a seed: the bytes (or, with a `format`, what they decode to) of `{"sequence":0,"key":"key-3","at":0,"value":51.2}`, the same for the same place
  * and settings. The event's key and time are those of the reading.
  * @throws {z.ZodError} when the settings are wrong
  */
@@ -43,6 +46,7 @@ export function generatorSource(settings: GeneratorSourceSettings = {}): SourceS
     finite: config.count !== undefined,
     timestamps: true,
     partitioned: false,
+    format: config.format,
     open: ({ task, clock }) =>
       Promise.resolve(singlePartition("generator", task.instance, (from, stop) => generate(config, clock, from ?? 0, stop))),
   };
@@ -52,6 +56,7 @@ const origin: Origin = { system: "generator", name: "generator", partition: unde
 
 async function* generate(config: Settings, clock: Clock, from: Position, stop: AbortSignal): AsyncGenerator<Batch> {
   const { count = Number.POSITIVE_INFINITY, rate } = config;
+  const decode = decoderFor(config.format ?? "bytes");
   const breather = new Breather();
   const began = clock.now();
   const padding = config.padding === 0 ? "" : `,"padding":"${"x".repeat(config.padding)}"`;
@@ -61,7 +66,7 @@ async function* generate(config: Settings, clock: Clock, from: Position, stop: A
     const due = rate === undefined ? Number.POSITIVE_INFINITY : from + dueAfter(rate, clock.now() - began);
     const end = Math.min(position + most, count, due);
     const events: Event[] = [];
-    for (; position < end; position++) events.push(makeEvent(config, position, padding));
+    for (; position < end; position++) events.push(makeEvent(config, position, padding, decode));
     yield { events, position, watermark: NO_WATERMARK };
     if (rate === undefined || position < due || position >= count) {
       await breather.breathe();
@@ -91,13 +96,13 @@ async function waited(ms: number, stop: AbortSignal, clock: Clock): Promise<bool
   }
 }
 
-function makeEvent(config: Settings, sequence: Position, padding: string): Event {
+function makeEvent(config: Settings, sequence: Position, padding: string, decode: Decoder): Event {
   const random = scramble(sequence, config.seed);
   const key = `key-${random % config.keys}`;
   const time = config.start + sequence * config.step;
   const value = (scramble(random, config.seed) % 1000) / 10;
   const bytes = Buffer.from(`{"sequence":${sequence},"key":"${key}","at":${time},"value":${value}${padding}}`);
-  return { value: bytes, key, time, headers: undefined, origin, offset: sequence, watermark: NO_WATERMARK, size: bytes.length };
+  return { value: decode(bytes), key, time, headers: undefined, origin, offset: sequence, watermark: NO_WATERMARK, size: bytes.length };
 }
 
 /** A 32-bit number that looks random but depends on the place alone (the finalizer of MurmurHash3). */

@@ -31,7 +31,9 @@ test("what is wrong is told at its place", () => {
     ': Unrecognized key: "kafak"',
     ": give exactly one source: kafka, jetstream, file or generator",
   ]);
-  assert.deepEqual(issues({ file: { path: "a", format: "xml" } }), ['file.format: Invalid option: expected one of "ndjson"|"csv"|"text"']);
+  assert.deepEqual(issues({ file: { path: "a", format: "xml" } }), [
+    'file.format: Invalid option: expected one of "ndjson"|"json"|"csv"|"text"',
+  ]);
   assert.deepEqual(issues({ file: { path: "a", pace: { by: "at", factor: 0 } } }), [
     "file.pace.factor: Too small: expected number to be >0",
   ]);

@@ -67,6 +67,12 @@ describe("lines of a file", () => {
     assert.equal(batches.at(-1)?.position, 2);
   });
 
+  it("are decoded with the format json, and what is no JSON is named by its line", async (t) => {
+    const { values, error } = await readFile(t, "in.ndjson", '{"a":1}\n\n[2]\n{"a":', { format: "json" });
+    assert.deepEqual(values, [{ a: 1 }, [2]]);
+    assert.match(String(error), /^DataError: step "source" at file .*in\.ndjson:4: the value is no JSON: it ends too early/);
+  });
+
   it("of all lengths are put together over the chunks that the file is read in", async (t) => {
     const path = join(tempFolder(t), "in.ndjson");
     const texts = Array.from({ length: 60 }, (_, n) => `${n}:${"x".repeat((n * n * 997) % 300_000)}`);

@@ -23,6 +23,12 @@ async function all(t: TestContext, settings: GeneratorSourceSettings): Promise<E
 
 const texts = (events: readonly Event[]) => events.map(({ value }) => String(value));
 
+test("with a format readings are decoded there", async (t) => {
+  const [bytes] = await all(t, { count: 1 });
+  const [decoded] = await all(t, { count: 1, format: "json" });
+  assert.deepEqual(decoded?.value, JSON.parse(String(bytes?.value)));
+});
+
 test("a reading tells its number, key and time, and the event has the same", async (t) => {
   const events = await all(t, { count: 3, keys: 4, start: 5000, step: 250, padding: 3 });
   for (const [index, event] of events.entries()) {

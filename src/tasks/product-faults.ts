@@ -36,7 +36,7 @@ function syntaxErrorPlace(thrown: unknown, stack: string): string | undefined {
 }
 
 function framePlace(stack: string, folder: string): string | undefined {
-  for (const [, file = "", line] of stack.matchAll(/^ {4}at .*?((?:file:\/\/)?\/[^\s()]+?):(\d+):\d+\)?$/gm)) {
+  for (const [, file = "", line] of stack.matchAll(/^ {4}at .*?((?:file:\/\/)?\/\S+?):(\d+):\d+\)?$/gm)) {
     const place = path(file);
     if (place.startsWith(`${folder}/`)) return `${place}:${line}`;
   }

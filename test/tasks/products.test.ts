@@ -134,6 +134,16 @@ async function build(folder: string, config: unknown, secrets?: readonly string[
   return buildPlan(await loadProduct(folder), task(folder, config, secrets), context);
 }
 
+test("the line of an error is told also where the folder's path has spaces and parentheses", async (t) => {
+  const root = join(tempFolder(t), "my products (1)");
+  writeProduct(root, "p", "\n\nthrow new TypeError('in p');");
+  await assert.rejects(loadProduct(join(root, "p")), (error) => {
+    assert.ok(error instanceof ConfigError);
+    assert.deepEqual(error.faults, [{ where: `${join(root, "p", "index.ts")}:3`, what: "TypeError: in p" }]);
+    return true;
+  });
+});
+
 test("a plan is built with the parsed config, with defaults filled in", async (t) => {
   const before = "if (config.n !== 1) throw new Error(`n is ${config.n}`)";
   const root = productFolder(t, { p: goodProduct("p", { before }) });

@@ -35,13 +35,17 @@ async function askDaemon({ host, port }: AdminSettings, { err }: Surroundings): 
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE), redirect: "error" });
     const views: unknown = response.ok ? await response.json() : undefined;
-    if (Array.isArray(views)) return views as readonly TaskView[];
+    if (Array.isArray(views) && views.every(isView)) return views;
     err(`millrace: warning: what answers on ${url} is no Millrace\n`);
   } catch (error) {
     // Nobody listens there: then there is no daemon. Anything else is worth a word.
     if (!isRefused(error)) err(`millrace: warning: ${url} gives no answer: ${messageOf(error)}\n`);
   }
   return undefined;
+}
+
+function isView(value: unknown): value is TaskView {
+  return Array.isArray((value as Partial<TaskView> | null)?.instances);
 }
 
 /** A server that listens on all addresses is asked on this machine's own. */

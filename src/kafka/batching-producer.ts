@@ -9,7 +9,7 @@ import type { KafkaProducer, ProducerSettings, TopicOptions, TopicWriter } from 
 import { RecordRefusedError } from "./producer.ts";
 import { SendJob } from "./send-job.ts";
 
-/** Bytes of records that wait for confirmation, over all topics; a call that would exceed it waits for its turn. */
+/** Bytes of records that wait for confirmation, for each topic: one that can't be written to must not hold up others. A call that would exceed it waits for its turn. */
 const MAX_PENDING = 64 * 1024 * 1024;
 
 /** How often lanes are looked after, in milliseconds. */
@@ -27,9 +27,7 @@ export class BatchingProducer implements KafkaProducer {
   readonly #settings: ProducerSettings;
   readonly #topics = new Map<string, Topic>();
   readonly #jobs = new Set<SendJob>();
-  readonly #turns: { readonly job: SendJob; readonly dispatch: () => void }[] = [];
   readonly #watch: NodeJS.Timeout;
-  #pending = 0;
 
   constructor(client: ProducerClient, settings: ProducerSettings) {
     this.#client = client;
@@ -96,33 +94,14 @@ export class BatchingProducer implements KafkaProducer {
         `the record has about ${record.size} bytes, more than the limit of ${limit} (maxMessageBytes) for topic "${topic.name}"`,
       );
     }
-    const job = new SendJob(records.length, bytes, signal, this.#released);
+    const job = new SendJob(records.length, bytes, signal, (settled) => {
+      this.#jobs.delete(settled);
+      topic.released(settled);
+    });
     this.#jobs.add(job);
-    if (this.#turns.length === 0 && this.#hasRoom(bytes)) this.#dispatch(topic, job, records);
-    else this.#turns.push({ job, dispatch: () => this.#dispatch(topic, job, records) });
+    topic.send(job, records);
     await job.done;
   }
-
-  /** A call that is larger than all room gets it to itself. */
-  #hasRoom(bytes: number): boolean {
-    return this.#pending === 0 || this.#pending + bytes <= MAX_PENDING;
-  }
-
-  #dispatch(topic: Topic, job: SendJob, records: readonly OutgoingRecord[]): void {
-    this.#pending += job.bytes;
-    topic.dispatch(job, records);
-  }
-
-  readonly #released = (job: SendJob): void => {
-    this.#jobs.delete(job);
-    const turn = this.#turns.findIndex((waiting) => waiting.job === job);
-    if (turn === -1) this.#pending -= job.bytes;
-    else this.#turns.splice(turn, 1);
-    for (let next = this.#turns[0]; next !== undefined && this.#hasRoom(next.job.bytes); next = this.#turns[0]) {
-      this.#turns.shift();
-      next.dispatch();
-    }
-  };
 
   #lookAfter(): void {
     const now = performance.now();
@@ -147,6 +126,8 @@ class Topic implements LaneTopic {
   readonly listeners = new Set<(reason: string | undefined) => void>();
   readonly #client: ProducerClient;
   readonly #lanes: Lane[] = [];
+  readonly #turns: { readonly job: SendJob; readonly records: readonly OutgoingRecord[] }[] = [];
+  #pending = 0;
   readonly #sticky = new StickyPartition(Math.floor(Math.random() * 0x1000));
   partitions = 0;
   checkedAt = 0;
@@ -161,8 +142,31 @@ class Topic implements LaneTopic {
     this.batchLimit = batchLimit;
   }
 
+  /** Sends the records of a call when it is its turn. */
+  send(job: SendJob, records: readonly OutgoingRecord[]): void {
+    if (this.#turns.length === 0 && this.#hasRoom(job.bytes)) this.#dispatch(job, records);
+    else this.#turns.push({ job, records });
+  }
+
+  /** A call is settled: what waits for its room has its turn. */
+  released(job: SendJob): void {
+    const turn = this.#turns.findIndex((waiting) => waiting.job === job);
+    if (turn === -1) this.#pending -= job.bytes;
+    else this.#turns.splice(turn, 1);
+    for (let next = this.#turns[0]; next !== undefined && this.#hasRoom(next.job.bytes); next = this.#turns[0]) {
+      this.#turns.shift();
+      this.#dispatch(next.job, next.records);
+    }
+  }
+
+  /** A call that is larger than all room gets it to itself. */
+  #hasRoom(bytes: number): boolean {
+    return this.#pending === 0 || this.#pending + bytes <= MAX_PENDING;
+  }
+
   /** Gives each record to the lane of its partition. */
-  dispatch(job: SendJob, records: readonly OutgoingRecord[]): void {
+  #dispatch(job: SendJob, records: readonly OutgoingRecord[]): void {
+    this.#pending += job.bytes;
     if (this.partitions === 1) {
       this.#append(0, job, records);
       return;

@@ -113,6 +113,19 @@ test("calls above what may wait take their turn", async () => {
   );
 });
 
+test("a topic that can't be written to holds up no other", async () => {
+  const cluster = new FakeCluster(([first]) => (first?.time === 1 ? { kind: "again", reason: "too few replicas" } : WRITTEN));
+  cluster.topics.set("other", 1);
+  const producer = producerOf(cluster, 20_000_000);
+  const [stuck, other] = [await producer.topic("t", options), await producer.topic("other", options)];
+  const controller = new AbortController();
+  const large = Buffer.alloc(15_000_000);
+  const sends = Array.from({ length: 8 }, () => stuck.send([outgoingRecord(undefined, large, 1, undefined)], controller.signal));
+  await other.send([outgoingRecord(undefined, "a", 2, undefined)], signal);
+  controller.abort(new Error("stop"));
+  for (const sent of sends) await assert.rejects(sent, /stop/);
+});
+
 test("a missing topic is named; one that was asked for is made", async () => {
   const cluster = new FakeCluster();
   cluster.topics.clear();

@@ -50,6 +50,7 @@ export class AssignedPartition implements Partition<RecordValue> {
   #fetchFrom: Position | undefined;
   #toCommit: Position | undefined;
   #committed: Position | undefined;
+  #replaced = false;
   /** The end of the log as of the last reply. */
   logEnd: Position | undefined;
 
@@ -200,6 +201,19 @@ export class AssignedPartition implements Partition<RecordValue> {
     this.#wake?.();
   }
 
+  /**
+   * The topic was made anew: the read fails behind what waits. Positions in the old log, of which one may have been written
+   * to the new one already, must not stand: whoever reads the new one begins at its beginning.
+   * @param there whether the new topic has the partition
+   */
+  replaced(error: unknown, there: boolean): void {
+    this.#replaced = true;
+    this.#toCommit = there ? 0 : undefined;
+    this.#committed = undefined;
+    this.#owner.commits(this);
+    this.fail(error);
+  }
+
   /** Ends the read: the partition is to be handed over, or a stop was asked for. */
   end(): void {
     this.#ending = true;
@@ -218,7 +232,7 @@ export class AssignedPartition implements Partition<RecordValue> {
   // oxlint-disable-next-line typescript/promise-function-async -- an error for each call would cost a promise for each
   commit(position: Position): Promise<void> {
     if (this.#lost.signal.aborted) return Promise.reject(this.#lost.signal.reason as Error);
-    if (position > (this.#toCommit ?? -1)) {
+    if (!this.#replaced && position > (this.#toCommit ?? -1)) {
       this.#toCommit = position;
       this.#owner.commits(this);
     }

@@ -33,8 +33,8 @@ export interface FetcherEvents {
   outOfRange(partition: AssignedPartition): Promise<void>;
   /** The topics are not laid out as they were: the layout must be set anew. Settles when it is, throws when it can't be. */
   relayout(): Promise<ReadonlyMap<string, TopicInfo>>;
-  /** A topic is not the one that it was when its partitions were assigned. */
-  replaced(topic: string): void;
+  /** A topic is not the one that it was when its partitions were assigned; it has so many partitions now. */
+  replaced(topic: string, partitions: number): void;
 }
 
 /**
@@ -205,9 +205,11 @@ export class Fetcher implements AsyncDisposable {
     this.#relayout ??= this.#events
       .relayout()
       .then((topics) => {
-        for (const [name, { id }] of topics) {
+        for (const [name, { id, leaders }] of topics) {
           const before = this.#topics.get(name);
-          if (before !== undefined && before.id !== id) this.#events.replaced(name);
+          // A topic never loses partitions, which tells also where the client knows no ids.
+          const replaced = before !== undefined && (before.id !== id || leaders.length < before.leaders.length);
+          if (replaced) this.#events.replaced(name, leaders.length);
         }
         this.#topics = topics;
         this.#wakeNodes();

@@ -208,7 +208,7 @@ export class GroupConsumer implements KafkaConsumer {
           if (this.#assignment !== undefined) await this.#positions.recover(this.#assignment, partition);
         },
         relayout: () => this.#relayout(),
-        replaced: (topic) => this.#replaced(topic),
+        replaced: (topic, partitions) => this.#replaced(topic, partitions),
       },
     );
   }
@@ -296,11 +296,13 @@ export class GroupConsumer implements KafkaConsumer {
   }
 
   /** The offsets of the topic's partitions now mean other records. */
-  #replaced(topic: string): void {
+  #replaced(topic: string, partitions: number): void {
     const error = new InfrastructureError(
       `Kafka topic ${JSON.stringify(topic)} was deleted and made anew while it was read: its offsets mean other records`,
     );
-    for (const partition of this.#assignment?.partitions ?? []) if (partition.topic === topic) partition.fail(error);
+    for (const partition of this.#assignment?.partitions ?? []) {
+      if (partition.topic === topic) partition.replaced(error, partition.number < partitions);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -408,6 +408,22 @@ for (const client of KAFKA_CLIENTS) {
       await deleteTopic(address, topic);
       await assert.rejects(reader.ended, (error) => error instanceof NotReadyError && error.message.includes(`"${topic}" does not exist`));
     });
+
+    it("takes no position of a topic that was deleted over into one that was made anew with fewer partitions", async (t) => {
+      const topic = await makeTopic(address, 2);
+      for (const partition of [0, 1]) await produce(address, topic, partition, numbered(2000));
+      const gate = Promise.withResolvers<void>();
+      const reader = open(t, topic, {}, { work: () => gate.promise });
+      await until("it has its partitions", () => reader.open.size === 2);
+      await deleteTopic(address, topic);
+      await until("the name is free", () => makeTopic(address, 1, {}, topic));
+      await produce(address, topic, 0, numbered(3));
+      gate.resolve();
+      await until("both fail", () => reader.failures.size === 2 && reader.open.size === 0);
+      assert.match(String(reader.failures.get(`${topic}/0`)), /was deleted and made anew/);
+      await reader.stop();
+      assert.deepEqual(Object.fromEntries(await committedPositions(address, `test-${topic}`, topic)), { 0: 0 });
+    });
   });
 
   describe(`the Kafka consumer through ${client}: brokers that are not there`, () => {

@@ -103,6 +103,8 @@ export class AssignedPartition implements Partition<RecordValue> {
     if (this.#started) throw new Error(`partition ${this.name} is read once`);
     this.#started = true;
     await this.#begin(from);
+    // Where it begins is committed also when nothing comes: a group without a position would begin anew, at the latest record later.
+    if (this.#fetchFrom !== undefined) yield { events: [], position: this.#position, watermark: NO_WATERMARK };
     for (;;) {
       this.signal.throwIfAborted();
       if (this.#ending) return;

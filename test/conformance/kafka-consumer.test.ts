@@ -198,6 +198,17 @@ for (const client of KAFKA_CLIENTS) {
       assert.deepEqual(latest.texts(`${topic}/1`), range(100, 110));
     });
 
+    it("goes on where it began at the latest record, though nothing had come", async (t) => {
+      const topic = await makeTopic(address, 1);
+      await produce(address, topic, 0, numbered(2));
+      const first = open(t, topic, { from: "latest" });
+      await until("it waits at the end", async () => (await first.lag()) === 0);
+      await first.stop();
+      await produce(address, topic, 0, numbered(3, { first: 2 }));
+      const second = open(t, topic, { from: "latest" });
+      await until("it reads what came meanwhile", () => second.count === 3);
+    });
+
     it("goes on where it stopped, without a repeat", async (t) => {
       const topic = await makeTopic(address, 3);
       for (const partition of [0, 1, 2]) await produce(address, topic, partition, numbered(20_000));

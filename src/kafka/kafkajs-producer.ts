@@ -130,12 +130,13 @@ class Session {
     this.connected = this.#producer.connect();
   }
 
-  async send(topic: string, messages: Message[]): Promise<void> {
+  /** @returns whether the broker was asked at all: kafkajs leaves out a partition that it does not find, and says nothing */
+  async send(topic: string, messages: Message[]): Promise<boolean> {
     const compression = KAFKAJS_COMPRESSION[this.#compression];
     const sent = this.#producer.send({ topic, messages, acks: ALL_REPLICAS, timeout: REPLICA_TIMEOUT, compression });
     this.#sends.add(sent);
     try {
-      await sent;
+      return (await sent).length > 0;
     } finally {
       this.#sends.delete(sent);
     }
@@ -182,7 +183,9 @@ class KafkajsWriter implements PartitionWriter {
     const batch = this.#batch;
     try {
       batch.session ??= await this.#client.session();
-      await batch.session.send(this.#topic, batch.messages);
+      if (!(await batch.session.send(this.#topic, batch.messages))) {
+        return { kind: "again", reason: `Kafka topic ${this.#topic} has no partition ${this.#partition}`, missing: true };
+      }
       this.#forget(batch);
       return WRITTEN;
     } catch (error) {

@@ -167,7 +167,7 @@ export class Lane {
     this.#troubleSince ??= now;
     this.#reason = outcome?.reason ?? "the broker does not answer";
     if (outcome?.missing !== true || now - this.#troubleSince < MISSING_FOR) return;
-    const error = new NotReadyError(`Kafka topic "${this.#topic.name}" does not exist any more; create it again`);
+    const error = new NotReadyError(`Kafka topic "${this.#topic.name}" does not exist any more, or has fewer partitions; create it again`);
     for (const { job } of [...batch.spans, ...this.#queue]) job.fail(error);
   }
 

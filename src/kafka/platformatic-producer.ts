@@ -108,7 +108,8 @@ export class PlatformaticProducer implements ProducerClient {
    */
   async produce(topic: string, partition: number, batch: Buffer): Promise<Answer | undefined> {
     const metadata = await this.#client.metadata({ topics: [topic] });
-    const leader = metadata.topics.get(topic)?.partitions[partition]?.leader ?? -1;
+    const leader = metadata.topics.get(topic)?.partitions[partition]?.leader;
+    if (leader === undefined) return { name: "UNKNOWN_TOPIC_OR_PARTITION", message: "the topic has no such partition" };
     const broker = metadata.brokers.get(leader);
     if (broker === undefined) return { name: "LEADER_NOT_AVAILABLE", message: `partition ${topic}/${partition} has no leader` };
     this.#version ??= this.#negotiate();

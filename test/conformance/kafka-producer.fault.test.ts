@@ -134,6 +134,21 @@ for (const client of KAFKA_CLIENTS) {
       );
     });
 
+    it("confirms nothing for a partition that is gone, and fails so that the topic is opened anew", async (t) => {
+      const topic = await makeTopic(service.address, 4);
+      const producer = await openProducer(t, kafkaConnection(service.address, client));
+      const open = () => producer.topic(topic, { create: undefined, signal: never, waiting: () => undefined });
+      const records = () => Array.from({ length: 20 }, (_, n) => outgoingRecord(`k${n}`, "v", 1, undefined));
+      const writer = await open();
+      await writer.send(records(), never);
+      await deleteTopic(service.address, topic);
+      await until("the name is free", () => makeTopic(service.address, 1, {}, topic));
+      await assert.rejects(writer.send(records(), never), NotReadyError);
+      const before = (await readAll(service.address, topic)).length;
+      await (await open()).send(records(), never);
+      assert.equal((await readAll(service.address, topic)).length, before + 20);
+    });
+
     it("writes over TLS, and over SASL with each mechanism, with and without TLS, and the consumer reads so", async (t) => {
       const topic = await makeTopic(service.address, 1);
       const ca = service.tls?.certificates.ca;

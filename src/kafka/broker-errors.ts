@@ -42,7 +42,9 @@ export function brokerTrouble(thrown: unknown, connection: KafkaConnection): str
 function* nested(thrown: unknown): Generator<Error> {
   if (!(thrown instanceof Error)) return;
   yield thrown;
-  if (thrown instanceof AggregateError) for (const inner of thrown.errors) yield* nested(inner);
+  // kafkajs has an aggregate of its own.
+  const { errors } = thrown as { errors?: unknown };
+  if (Array.isArray(errors)) for (const inner of errors) yield* nested(inner);
   yield* nested(thrown.cause);
   // kafkajs names the error that made it give up so.
   yield* nested((thrown as { originalError?: unknown }).originalError);

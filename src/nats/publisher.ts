@@ -25,6 +25,8 @@ interface Call {
   readonly settle: (error?: Error) => void;
   readonly refused: (message: Outgoing, refusal: JetStreamApiError | "no responders") => Promise<Error | undefined>;
   over: boolean;
+  /** The first of its messages that will never be stored, and why. */
+  failure: { readonly number: number; readonly error: Error } | undefined;
 }
 
 interface Queued {
@@ -77,8 +79,8 @@ export class Publisher implements AsyncDisposable {
   }
 
   /**
-   * Stores messages, and settles when all of them are confirmed. Rejects with the first error that `judge` gives, and with
-   * the reason of `signal` when that aborts.
+   * Stores messages, and settles when all of them are confirmed. Rejects with the error that `judge` gives for the first
+   * message that will never be stored, when all before it are confirmed, and with the reason of `signal` when that aborts.
    */
   publish(messages: readonly Outgoing[], judge: Judge, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(signal.reason as Error);
@@ -88,6 +90,7 @@ export class Publisher implements AsyncDisposable {
       const call: Call = {
         left: messages.length,
         over: false,
+        failure: undefined,
         refused: judge,
         settle: (error) => {
           if (call.over) return;
@@ -135,7 +138,7 @@ export class Publisher implements AsyncDisposable {
       const size = sizeOf(message);
       if (this.#sent.size > 0 && this.#sentBytes + size > this.#window.bytes) break;
       this.#next++;
-      if (call.over) continue;
+      if (call.over || call.failure !== undefined) continue;
       const number = ++this.#number;
       this.#sent.set(number, { message, call, at: 0 });
       this.#sentBytes += size;
@@ -187,6 +190,7 @@ export class Publisher implements AsyncDisposable {
     this.#failures = 0;
     call.left--;
     if (call.left === 0) call.settle();
+    else this.#endFailed(call);
     this.#pump();
   }
 
@@ -198,8 +202,20 @@ export class Publisher implements AsyncDisposable {
     } catch (error) {
       verdict = error instanceof Error ? error : new InfrastructureError(String(error));
     }
-    if (verdict !== undefined) call.settle(verdict);
-    else this.#retryLater();
+    if (verdict === undefined) this.#retryLater();
+    else if (this.#sent.has(number)) this.#fail(number, call, verdict);
+  }
+
+  /** Gives up a message and those after it. What its caller counts as written are those before it: they must be stored first. */
+  #fail(number: number, call: Call, error: Error): void {
+    call.failure = { number, error };
+    this.#forget(call, number);
+    this.#endFailed(call);
+  }
+
+  #endFailed(call: Call): void {
+    if (call.failure === undefined || [...this.#sent.values()].some((sent) => sent.call === call)) return;
+    call.settle(call.failure.error);
   }
 
   #retryLater(): void {
@@ -234,10 +250,10 @@ export class Publisher implements AsyncDisposable {
     });
   }
 
-  /** Leaves out what a call that is over still had to send. */
-  #forget(call: Call): void {
+  /** Leaves out what a call still had to send, from a number on. */
+  #forget(call: Call, from = 0): void {
     for (const [number, sent] of this.#sent) {
-      if (sent.call !== call) continue;
+      if (sent.call !== call || number < from) continue;
       this.#sent.delete(number);
       this.#refused.delete(number);
       this.#sentBytes -= sizeOf(sent.message);

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { DiscardPolicy } from "@nats-io/jetstream";
 
 import type { Event, EventHeaders, Origin } from "../../src/batch.ts";
 import { NO_WATERMARK } from "../../src/batch.ts";
@@ -188,6 +191,21 @@ describe("the JetStream sink: what can't be written", () => {
       /step "jetstream" at memory in\/0@7: the stream refuses it: message size exceeds maximum allowed/,
     );
     await sink.write(events(8, 9), signal);
+  });
+
+  it("names an event that is too large for a full stream only when what came before it is stored", async (t) => {
+    const stream = await makeStream(t, address, { max_msg_size: 1000, max_msgs: 2, discard: DiscardPolicy.New });
+    const sink = await openSink(t, address, jetstreamSink({ subject: `${stream}.x` }));
+    const batch = [...events(0, 4), event({ value: "x".repeat(2000), offset: 4 }), ...events(5, 7)];
+    const written = assert.rejects(sink.write(batch, signal), /step "jetstream" at memory in\/0@4: the stream refuses it: message size/);
+    assert.equal(await Promise.race([written, sleep(1000, "waiting")]), "waiting");
+    const { manager } = await natsClient(t, address);
+    await manager.streams.update(stream, { max_msgs: -1 });
+    await written;
+    assert.deepEqual(
+      (await stored(t, address, stream)).map(({ text }) => text),
+      numbers(0, 4),
+    );
   });
 
   it("names an event with a header that NATS can't carry, and one that the format can't hold", async (t) => {

@@ -51,12 +51,31 @@ export function csvWriter({ chosen, existing }: CsvColumns, step: string): LineW
       if (events.length === 0) return { bytes: Buffer.alloc(0), refused: undefined };
       columns ??= fieldsOf(events);
       const names = chosen === undefined ? new Set(columns) : undefined;
+      const header = begins === "empty file";
       const { results, refused } = upToRefused(step, events, (event) => rowOf(event.value, names));
       if (results.length === 0) return { bytes: Buffer.alloc(0), refused };
-      const text = stringify([...results], { columns: [...columns], header: begins === "empty file", cast: CSV_CAST });
-      return { bytes: Buffer.from(text), refused };
+      try {
+        return { bytes: Buffer.from(textOf(results, columns, header)), refused };
+      } catch {
+        return rowByRow(events.slice(0, results.length), columns, header, step);
+      }
     },
   };
+}
+
+/** Finds the row that can't be written, which a text of many does not tell. */
+function rowByRow(events: readonly Event[], columns: readonly string[], header: boolean, step: string): Lines {
+  let begun = !header;
+  const { results, refused } = upToRefused(step, events, ({ value }) => {
+    const text = textOf([value], columns, !begun);
+    begun = true;
+    return text;
+  });
+  return { bytes: Buffer.from(results.join("")), refused };
+}
+
+function textOf(rows: readonly unknown[], columns: readonly string[], header: boolean): string {
+  return stringify([...rows], { columns: [...columns], header, cast: CSV_CAST });
 }
 
 function joined(values: readonly (Uint8Array | string)[]): Buffer {

@@ -134,6 +134,15 @@ describe("CSV", () => {
       assert.match(String(error), what);
     }
   });
+
+  it("stops at a value that no field can hold, behind those before it", async (t) => {
+    for (const value of [{ deep: 1n }, new Date(Number.NaN), () => 1]) {
+      const { text, error } = await written(t, "out.csv", [[{ a: 1 }, { a: 2 }, { a: value }, { a: 4 }]]);
+      assert.equal(text, "a\n1\n2\n");
+      assert.ok(error instanceof DataError);
+      assert.match(error.message, /^step "sink file" at memory test@2: /);
+    }
+  });
 });
 
 describe("a file that can't be written", () => {

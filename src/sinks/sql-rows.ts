@@ -1,6 +1,7 @@
 import type { Event } from "../batch.ts";
 import { DataError } from "../errors.ts";
 import type { SqlValue } from "../sql/database.ts";
+import { encode } from "../values.ts";
 
 /** What an event gives for one column: its name in the table, and the path of the field in the value (`value.total`). */
 export interface Column {
@@ -79,7 +80,7 @@ function sqlValue(value: unknown, column: Column): SqlValue {
       return null;
     case "object":
       if (value === null || value instanceof Uint8Array) return value;
-      return value instanceof Date ? value.toISOString() : JSON.stringify(value);
+      return value instanceof Date ? value.toISOString() : encode.json(value);
     default:
       throw new TypeError(`column "${column.name}" can't hold a ${typeof value}`);
   }

@@ -69,7 +69,7 @@ function classified(error: unknown, table: string, secrets: readonly string[]): 
   // 21: a key twice in one statement, equal to the database only; 22: the data can't be what the column is; 23: a constraint;
   // 42804: the type does not fit; 54000: too large for an index, among others.
   // Messages of class 22 quote the value, which must not reach a log.
-  if (code.startsWith("22")) return new RowRefusedError(message.replaceAll(/"[^"]*"/g, '"…"'));
+  if (code.startsWith("22")) return new RowRefusedError(message.replace(/".*"/s, '"…"'));
   if (/^(21|23|54)/.test(code) || code === "42804") return new RowRefusedError(message);
   return new InfrastructureError(`PostgreSQL: ${message}`, { cause: error });
 }

@@ -175,9 +175,20 @@ for (const kind of ["PostgreSQL", "SQLite"] as const) {
 
 test("a value of the wrong type for PostgreSQL is a data error without the value", async (t) => {
   const { url, table } = await place(t, "PostgreSQL", "n integer");
-  const error = await write(t, { url, table }, [{ n: 1 }, { n: "hidden" }]);
+  for (const value of ["hidden", 'a "hidden"\n"part"']) {
+    const error = await write(t, { url, table }, [{ n: 1 }, { n: value }]);
+    assert.ok(error instanceof DataError);
+    assert.equal(error.message, 'step "sink sql" at memory test@1: invalid input syntax for type integer: "…"');
+  }
+});
+
+test("a value that no column can hold is a data error without the value", async (t) => {
+  const { url, table } = await place(t, "SQLite", "n text");
+  const circle: Record<string, unknown> = {};
+  circle["hidden"] = circle;
+  const error = await write(t, { url, table }, [{ n: 1 }, { n: circle }]);
   assert.ok(error instanceof DataError);
-  assert.equal(error.message, 'step "sink sql" at memory test@1: invalid input syntax for type integer: "…"');
+  assert.match(error.message, /^step "sink sql" at memory test@1: the value can't be written as JSON: it refers to itself/);
 });
 
 test("a table of another schema", async (t) => {

@@ -29,6 +29,7 @@ export class Acknowledger implements AsyncDisposable {
     if (deliveries.length === 0) return;
     const { client } = this.#link;
     for (const { reply } of deliveries) {
+      if (reply === "") continue;
       this.#unconfirmed.push(reply);
       if (client !== undefined) send(client, reply, Ack.done);
     }
@@ -39,7 +40,7 @@ export class Acknowledger implements AsyncDisposable {
   tell(deliveries: Iterable<Delivery>, what: Uint8Array): void {
     const { client } = this.#link;
     if (client === undefined) return;
-    for (const { reply } of deliveries) send(client, reply, what);
+    for (const { reply } of deliveries) if (reply !== "") send(client, reply, what);
   }
 
   /**

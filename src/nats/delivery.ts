@@ -3,8 +3,8 @@ import type { Msg } from "@nats-io/transport-node";
 /** A stored message as a consumer delivered it. */
 export interface Delivery {
   readonly message: Msg;
-  /** Where acknowledgements go. */
-  readonly reply: string;
+  /** Where acknowledgements go; empty when the stream that it came from is gone. */
+  reply: string;
   /** How often it was delivered, this time included. */
   readonly count: number;
   /** Its number in the stream, from 1. */

@@ -15,6 +15,11 @@ export class DurableConsumer {
     this.#wanted = wanted;
   }
 
+  /** When the stream was created, as last found. */
+  get streamCreated(): string | undefined {
+    return this.#resume?.created;
+  }
+
   /**
    * Finds the consumer, or creates it where the task says so. One that was there before and is gone begins where the old one
    * was acknowledged, as far as it is known here: nothing is lost, some may come again.

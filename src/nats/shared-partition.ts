@@ -106,14 +106,24 @@ export class SharedPartition implements JetStreamPartition {
   /** Leaves out what was delivered again although it is still worked on here. */
   #withoutHeld(deliveries: readonly Delivery[]): readonly Delivery[] {
     if (this.#held.size === 0 || !deliveries.some((delivery) => delivery.sequence < this.#position)) return deliveries;
-    const held = new Set(Array.from(this.#held, (delivery) => delivery.sequence));
+    const held = new Set(Array.from(this.#held, ({ reply, sequence }) => (reply === "" ? undefined : sequence)));
     return deliveries.filter((delivery) => !held.has(delivery.sequence));
   }
 
   /** Finds the consumer again, or makes it anew where the task says so. */
   async #recover(trouble: PullTrouble): Promise<void> {
     if (trouble.kind === "refused") throw new InfrastructureError(`${this.name}: the server does not deliver: ${trouble.reason}`);
-    await this.#parts.consumer.find(this.#parts.stop);
+    const { consumer, stop } = this.#parts;
+    const before = consumer.streamCreated;
+    await consumer.find(stop);
+    if (consumer.streamCreated !== before) this.#disown();
+  }
+
+  /** The stream was made anew: the numbers of what is here are those of other messages now, which nobody has worked on. */
+  #disown(): void {
+    for (const deliveries of [this.#held, this.#feed.arrived()]) {
+      for (const delivery of deliveries) delivery.reply = "";
+    }
   }
 
   /** Tells the server, before its time to wait is over, what is still worked on. */

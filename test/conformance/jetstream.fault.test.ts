@@ -193,6 +193,24 @@ describe("the JetStream source: what is deleted under it", () => {
     assert.deepEqual(reader.texts, numbers(0, 105));
   });
 
+  it("takes what is held of a stream for nothing of one that was made anew", async (t) => {
+    const { address } = await server(t);
+    const stream = await makeStreamToStay(t, address);
+    await store(t, address, `${stream}.x`, numbers(0, 50));
+    await using reader = new Reader(address, jetstreamSource({ stream, subject: `${stream}.>`, create: true }), { commit: false });
+    await until("all are read", () => reader.events.length === 50);
+    const { manager } = await natsClient(t, address);
+    await manager.streams.delete(stream);
+    await until("it is there again", async () => await manager.streams.info(stream).then(() => true));
+    await store(t, address, `${stream}.x`, numbers(50, 60));
+    await until("the new ones are read", () => reader.events.length === 60);
+    await reader.partition?.commit(51);
+    await reader.stop();
+    assert.deepEqual(reader.texts, numbers(0, 60));
+    const { ack_floor } = await manager.consumers.info(stream, "millrace-test");
+    assert.equal(ack_floor.stream_seq, 0);
+  });
+
   it("makes an owned consumer anew, and reads what was held again", async (t) => {
     const { address } = await server(t);
     const stream = await makeStreamToStay(t, address);

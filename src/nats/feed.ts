@@ -38,7 +38,7 @@ export class Feed implements AsyncDisposable {
   /** Gives what is there, and nothing every five seconds while nothing is there. Ends when `stop` aborts or it is closed. */
   async *read(stop: AbortSignal): AsyncGenerator<readonly Delivery[]> {
     for (let given = this.#clock.now(); !stop.aborted && !this.#closed;) {
-      const deliveries = this.#pull.take(BATCH.messages, BATCH.bytes);
+      const deliveries = this.#take();
       if (deliveries.length === 0) {
         const { trouble } = this.#pull;
         if (trouble !== undefined) {
@@ -54,6 +54,12 @@ export class Feed implements AsyncDisposable {
     }
   }
 
+  /** Stops asking, and gives what has arrived. */
+  async *rest(): AsyncGenerator<readonly Delivery[]> {
+    await this.close();
+    for (let deliveries = this.#take(); deliveries.length > 0; deliveries = this.#take()) yield deliveries;
+  }
+
   /** Stops asking. @returns what has arrived and was not given */
   close(): Promise<readonly Delivery[]> {
     this.#closed = true;
@@ -62,5 +68,9 @@ export class Feed implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #take(): readonly Delivery[] {
+    return this.#pull.take(BATCH.messages, BATCH.bytes);
   }
 }

@@ -32,6 +32,7 @@ export class SharedPartition implements JetStreamPartition {
   readonly #acks: Acknowledger;
   readonly #held = new Held();
   readonly #limit: number;
+  readonly #countsDeliveries: boolean;
   readonly #ended = new AbortController();
   readonly #cancelExtending: () => void;
   #position: Position = 0;
@@ -46,6 +47,7 @@ export class SharedPartition implements JetStreamPartition {
     this.#parts = parts;
     this.name = `${wanted.stream}/${wanted.name}`;
     this.#limit = info.config.max_ack_pending ?? -1;
+    this.#countsDeliveries = (info.config.max_deliver ?? -1) > 0;
     this.#acknowledged = clock.now();
     this.#refreshed = this.#acknowledged;
     this.#acks = new Acknowledger(api.link);
@@ -68,6 +70,9 @@ export class SharedPartition implements JetStreamPartition {
       this.#checkStall(deliveries.length);
       yield this.#batch(this.#withoutHeld(deliveries));
     }
+    // What is given back counts as delivered: it would never come again after its last delivery.
+    if (!this.#countsDeliveries || this.#closing !== undefined) return;
+    for await (const deliveries of this.#feed.rest()) yield this.#batch(this.#withoutHeld(deliveries));
   }
 
   async commit(position: Position): Promise<void> {

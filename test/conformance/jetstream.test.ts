@@ -50,6 +50,21 @@ describe("a JetStream consumer that instances share", () => {
     assert.deepEqual(sorted(...readers, last), numbers(0, 30_000).map(Number));
   });
 
+  it("finishes what has arrived before a stop when messages are not delivered again", async (t) => {
+    const stream = await makeStream(t, address);
+    await store(t, address, `${stream}.x`, numbers(0, 6000));
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const spec = jetstreamSource({ stream, create: true, maxDeliver: 1 });
+    const first = new Reader(address, spec, { gate });
+    await until("it reads", () => first.events.length > 0);
+    const stopped = first.stop();
+    open();
+    await stopped;
+    await using second = new Reader(address, spec);
+    await until("the rest is read", () => first.events.length + second.events.length === 6000);
+    assert.deepEqual([...first.texts, ...second.texts], numbers(0, 6000));
+  });
+
   it("acknowledges only what was committed, and delivers the rest again", async (t) => {
     const stream = await makeStream(t, address);
     await store(t, address, `${stream}.x`, numbers(0, 10));

@@ -37,6 +37,8 @@ export function columnsOf(
 /** @throws DataError when a value is no object or has something that no column can hold */
 export function rowOf(event: Event, columns: readonly Column[], step: string): Row {
   try {
+    checkObject(event.value);
+    if (columns.length === 0) throw new TypeError("a row must have a field");
     return { event, values: columns.map((column) => sqlValue(fieldOf(event.value, column.path), column)) };
   } catch (error) {
     throw new DataError(step, event, error);
@@ -59,11 +61,14 @@ export function lastOfEachKey(rows: readonly Row[], columns: readonly Column[], 
   return [...last.values()];
 }
 
-function fieldOf(value: unknown, path: readonly string[]): unknown {
-  let field = value;
+function checkObject(value: unknown): void {
   if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Uint8Array) {
     throw new TypeError("a row must come from an object");
   }
+}
+
+function fieldOf(value: unknown, path: readonly string[]): unknown {
+  let field = value;
   for (const name of path)
     field = typeof field === "object" && field !== null && Object.hasOwn(field, name) ? (field as Record<string, unknown>)[name] : null;
   return field;

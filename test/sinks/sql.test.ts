@@ -150,6 +150,18 @@ for (const kind of ["PostgreSQL", "SQLite"] as const) {
       }
     });
 
+    it("that have no fields at all are a data error, also before any other came", async (t) => {
+      const { url, table } = await place(t, kind, "a integer");
+      for (const [value, what] of [
+        [Buffer.from('{"hidden":1}'), /at memory test@0: a row must come from an object$/],
+        [{}, /at memory test@0: a row must have a field$/],
+      ] as const) {
+        const error = await write(t, { url, table }, [value]);
+        assert.ok(error instanceof DataError, String(error));
+        assert.match(error.message, what);
+      }
+    });
+
     it("need a table, which is named when it is missing", async (t) => {
       const { url } = await place(t, kind, "a integer");
       await assert.rejects(sqlSink({ url, table: "no_such_table" }).open(openContext(t)), (error: Error) => {

@@ -67,9 +67,10 @@ function classified(error: unknown, table: string, secrets: readonly string[]): 
     return new NotReadyError(`the table ${table} does not fit: ${message}`, { cause: error });
   }
   // 21: a key twice in one statement, equal to the database only; 22: the data can't be what the column is; 23: a constraint;
-  // 42804: the type does not fit; 54000: too large for an index, among others.
+  // 42804: the type does not fit; 54000: too large for an index, among others; P0001: a trigger raises an exception; 08P01: bytes
+  // that are no value of the column's type.
   // Messages of class 22 quote the value, which must not reach a log.
   if (code.startsWith("22")) return new RowRefusedError(message.replace(/".*"/s, '"…"'));
-  if (/^(21|23|54)/.test(code) || code === "42804") return new RowRefusedError(message);
+  if (/^(21|23|54)/.test(code) || ["42804", "P0001", "08P01"].includes(code)) return new RowRefusedError(message);
   return new InfrastructureError(`PostgreSQL: ${message}`, { cause: error });
 }

@@ -203,6 +203,23 @@ test("a value that no column can hold is a data error without the value", async 
   assert.match(error.message, /^step "sink sql" at memory test@1: the value can't be written as JSON: it refers to itself/);
 });
 
+test("what a trigger of PostgreSQL refuses, or is no value of its column, is a data error", async (t) => {
+  const { url, table, run } = await place(t, "PostgreSQL", "n bigint");
+  const body = "BEGIN IF NEW.n = 7 THEN RAISE EXCEPTION 'no 7'; END IF; RETURN NEW; END";
+  await run(`CREATE FUNCTION TABLE_NAME_refuse() RETURNS trigger AS '${body.replaceAll("'", "''")}' LANGUAGE plpgsql`);
+  t.after(() => run("DROP FUNCTION TABLE_NAME_refuse CASCADE"));
+  await run("CREATE TRIGGER refuse BEFORE INSERT ON TABLE_NAME FOR EACH ROW EXECUTE FUNCTION TABLE_NAME_refuse()");
+  for (const [value, what] of [
+    [7, /@1: no 7$/],
+    [Uint8Array.of(1), /@1: insufficient data left in message$/],
+  ] as const) {
+    const error = await write(t, { url, table }, [{ n: 1 }, { n: value }, { n: 2 }]);
+    assert.ok(error instanceof DataError, String(error));
+    assert.match(error.message, what);
+  }
+  assert.deepEqual(await run("SELECT CAST(n AS integer) AS n FROM TABLE_NAME"), [{ n: 1 }, { n: 1 }]);
+});
+
 test("a table of another schema", async (t) => {
   const { url, table, run } = await place(t, "PostgreSQL", "n integer");
   assert.equal(await write(t, { url, table: `public.${table}` }, [{ n: 1 }]), undefined);

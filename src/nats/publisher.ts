@@ -53,6 +53,7 @@ const LONGEST_WAIT = 5000;
 export class Publisher implements AsyncDisposable {
   readonly #window: Amount;
   readonly #clock: Clock;
+  readonly #overdue: () => void;
   readonly #encoded = new EncodedHeaders();
   readonly #unwatch: () => void;
   /** Not yet sent. */
@@ -71,9 +72,11 @@ export class Publisher implements AsyncDisposable {
   #cancelRetry: (() => void) | undefined;
   #cancelTimeout: (() => void) | undefined;
 
-  constructor(link: NatsLink, window: Amount, clock: Clock) {
+  /** @param overdue told when a confirmation did not come in time, and what is unconfirmed is sent again */
+  constructor(link: NatsLink, window: Amount, clock: Clock, overdue: () => void) {
     this.#window = window;
     this.#clock = clock;
+    this.#overdue = overdue;
     this.#unwatch = link.watch((client) => this.#attach(client));
     this.#attach(link.client);
   }
@@ -245,7 +248,10 @@ export class Publisher implements AsyncDisposable {
     this.#cancelTimeout = this.#clock.after(CONFIRM_TIMEOUT / 2, () => {
       this.#cancelTimeout = undefined;
       const [first] = this.#sent.values();
-      if (first !== undefined && this.#refused.size === 0 && this.#clock.now() - first.at >= CONFIRM_TIMEOUT) this.#sendAgain();
+      if (first !== undefined && this.#refused.size === 0 && this.#clock.now() - first.at >= CONFIRM_TIMEOUT) {
+        if (this.#client !== undefined) this.#overdue();
+        this.#sendAgain();
+      }
       this.#watchTime();
     });
   }

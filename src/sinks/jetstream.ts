@@ -120,7 +120,9 @@ class JetStreamSink implements Sink {
     this.#context = context;
     this.#lease = lease;
     this.#api = new JetStreamApi(link, context.clock, (reason) => context.waiting(reason));
-    this.#publisher = new Publisher(link, { messages: config.window, bytes: config.windowBytes }, context.clock);
+    this.#publisher = new Publisher(link, { messages: config.window, bytes: config.windowBytes }, context.clock, () =>
+      this.#report(`JetStream does not confirm messages on ${config.subject}: it does not answer, or this user may not publish there`),
+    );
     this.#ids = new MessageIds(context.task.id, `${context.part ?? "sink"}:${encodeToken(config.subject)}`);
     this.#encode = encoderFor(config.format);
     this.#keyHeader = config.key === "none" ? undefined : config.key.header;

@@ -9,7 +9,18 @@ import { NO_WATERMARK } from "../../src/batch.ts";
 import { DataError, NotReadyError } from "../../src/errors.ts";
 import { jetstreamSink, jetstreamSinkConfig } from "../../src/sinks/jetstream.ts";
 import { jetstreamSource } from "../../src/sources/jetstream.ts";
-import { deleteAfter, makeStream, natsClient, numbers, openContext, openSink, Reader, stored, uniqueName } from "../support/jetstream.ts";
+import {
+  deleteAfter,
+  makeStream,
+  natsClient,
+  Notes,
+  numbers,
+  openContext,
+  openSink,
+  Reader,
+  stored,
+  uniqueName,
+} from "../support/jetstream.ts";
 import { nats, startNats } from "../support/services/index.ts";
 import { until } from "../support/until.ts";
 
@@ -250,6 +261,24 @@ describe("the JetStream sink: a server with accounts", () => {
       await sink.write(events(0, 3), signal);
       await sink[Symbol.asyncDispose]();
     }
+  });
+
+  it("says so when messages are not confirmed, as where the user may not publish", async () => {
+    const users = '{ user: all, password: a }, { user: few, password: b, permissions: { publish: { deny: ["any"] } } }';
+    await using service = await startNats({ config: `authorization { users: [${users}] }` });
+    const all = await jetstreamSink({ subject: "any", stream: "any", create: true }).open(
+      openContext(service.address.replace("nats://", "nats://all:a@")),
+    );
+    await all[Symbol.asyncDispose]();
+    const notes = new Notes();
+    await using sink = await jetstreamSink({ subject: "any" }).open(
+      openContext(service.address.replace("nats://", "nats://few:b@"), { notes }),
+    );
+    const end = new AbortController();
+    const writing = assert.rejects(sink.write(events(0, 1), end.signal), /enough/);
+    await until("the reason is told", () => notes.reasons.some((reason) => /does not confirm messages on any/.test(reason ?? "")));
+    end.abort(new Error("enough"));
+    await writing;
   });
 
   it("says which address does not resolve", async () => {

@@ -2,7 +2,7 @@ import type { Settings } from "../config/settings.ts";
 import type { LoadedSettings } from "../config/settings.ts";
 import type { Logger } from "../contracts.ts";
 import { ConfigError, type Fault, messageOf, PlannedStop } from "../errors.ts";
-import { type AdminServer, startAdmin } from "../observability/admin.ts";
+import { type AdminServer, type NotReady, startAdmin } from "../observability/admin.ts";
 import { logFormat, type Logs, openLogs } from "../observability/logs.ts";
 import { openMetrics } from "../observability/metrics.ts";
 import { openTaskManager } from "../tasks/manager.ts";
@@ -114,13 +114,18 @@ class Supervisor {
     const admin = await startAdmin(
       {
         tasks: () => this.#fleet.views(),
-        notReady: () => (this.#manager === undefined ? [{ what: "tasks", why: "they are being read" }] : notReady(this.#fleet)),
+        notReady: () => this.#notReady(),
         metrics: openMetrics(figures),
       },
       this.#settings.admin,
     );
     this.#logger.info({ url: admin.url, pid: process.pid, workers: this.#settings.workers }, `the admin server listens on ${admin.url}`);
     return admin;
+  }
+
+  #notReady(): readonly NotReady[] {
+    const set = this.#manager?.current();
+    return set === undefined ? [{ what: "tasks", why: "they are being read" }] : notReady(this.#fleet, set.awayStores);
   }
 
   #begin(set: TaskSet): void {

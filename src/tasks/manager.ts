@@ -178,7 +178,7 @@ class Manager implements TaskManager {
       invalid: [...invalid, ...known.flatMap((product) => product.ownTasksFault ?? [])],
       products: known.flatMap((product) => product.info ?? []),
       brokenProducts: this.#inventory.broken,
-      awayStores: this.#stores.flatMap((store) => (store.away === undefined ? [] : [{ store: store.name, reason: store.away }])),
+      awayStores: this.#stores.flatMap(({ name, away, known }) => (away === undefined ? [] : [{ store: name, reason: away, known }])),
     });
   }
 

@@ -50,10 +50,9 @@ export class TaskChecker {
   }
 
   /** A task as it was before somebody made a mistake; undefined when it was never valid, or its product is gone. */
-  #lastGood({ id, product }: InvalidTask, products: Products): TaskDefinition | undefined {
+  #lastGood({ id }: InvalidTask, products: Products): TaskDefinition | undefined {
     const before = this.#valid.get(id);
-    if (before === undefined || products.get(before.product)?.found.folder !== before.folder) return undefined;
-    return product === undefined || products.has(product) ? before : undefined;
+    return before !== undefined && products.get(before.product)?.found.folder === before.folder ? before : undefined;
   }
 
   async #build(candidates: readonly Candidate[], products: Products, catalog: Catalog): Promise<readonly Built[]> {

@@ -64,6 +64,8 @@ export interface AwayStore {
   /** `files /etc/millrace/tasks`, `redis millrace:tasks at redis://…`; without passwords. */
   readonly store: string;
   readonly reason: string;
+  /** Whether it was read before, so that its tasks are known. */
+  readonly known: boolean;
 }
 
 /** Everything known of products and tasks at one moment. */

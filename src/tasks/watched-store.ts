@@ -15,6 +15,7 @@ export class WatchedStore {
   readonly #logger: Logger;
   #contents: StoreContents = { tasks: [], faults: [] };
   #away: string | undefined;
+  #known = false;
   #reading: Promise<unknown> = Promise.resolve();
 
   constructor(store: TaskStore, logger: Logger) {
@@ -35,6 +36,11 @@ export class WatchedStore {
     return this.#away;
   }
 
+  /** Whether it could be read once. */
+  get known(): boolean {
+    return this.#known;
+  }
+
   /**
    * Reads the store, one read at a time.
    * @returns whether anything is different from before
@@ -49,6 +55,7 @@ export class WatchedStore {
     const { contents, away } = { contents: this.#contents, away: this.#away };
     try {
       this.#contents = await this.#store.read(signal);
+      this.#known = true;
       this.#away = undefined;
       if (away !== undefined) this.#logger.info({}, "the task store can be read again");
     } catch (error) {

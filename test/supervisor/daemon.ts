@@ -24,6 +24,8 @@ export interface ProbeConfig {
 
 export interface DaemonOptions {
   readonly tasks: Readonly<Record<string, ProbeConfig | undefined>>;
+  /** Task stores besides the folder of `tasks`. */
+  readonly stores?: Settings["tasks"];
   readonly settings?: Partial<Settings>;
   readonly until?: "signal" | "done";
   readonly flags?: readonly string[];
@@ -59,7 +61,7 @@ export class Daemon {
     mkdirSync(join(this.folder, "tasks"));
     cpSync(fileURLToPath(new URL("./probe-product.ts", import.meta.url)), join(this.folder, "products/probe/index.ts"));
     for (const [id, config] of Object.entries(options.tasks)) this.writeTask(id, config);
-    const order = JSON.stringify({ settings: this.#settings(options.settings), until: options.until ?? "signal" });
+    const order = JSON.stringify({ settings: this.#settings(options), until: options.until ?? "signal" });
     const main = fileURLToPath(new URL("./daemon-main.ts", import.meta.url));
     this.process = spawn(process.execPath, [...(options.flags ?? []), main, order], {
       stdio: ["ignore", "pipe", "pipe"],
@@ -74,12 +76,12 @@ export class Daemon {
     return this.process.pid as number;
   }
 
-  #settings(more: Partial<Settings> = {}): Settings {
+  #settings({ settings, stores = [] }: DaemonOptions): Settings {
     return {
       file: undefined,
       directory: this.folder,
       products: [join(this.folder, "products")],
-      tasks: [{ files: join(this.folder, "tasks") }],
+      tasks: [{ files: join(this.folder, "tasks") }, ...stores],
       workers: 2,
       ...fast,
       admin: { host: "127.0.0.1", port: 0 },
@@ -88,7 +90,7 @@ export class Daemon {
       kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },
       nats: { servers: [], credentials: undefined },
       redis: { url: "" },
-      ...more,
+      ...settings,
     };
   }
 

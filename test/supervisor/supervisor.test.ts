@@ -106,6 +106,17 @@ test("a worker that was killed is replaced, and its tasks run again", async (t) 
   assert.equal((await daemon.get("/readyz")).status, 200);
 });
 
+test("a task store that was never read keeps the daemon from being ready, and no task from running", async (t) => {
+  const daemon = new Daemon(t, {
+    tasks: { a: {} },
+    stores: [{ sql: { url: "sqlite:absent/tasks.db", query: "SELECT * FROM tasks", every: 100 } }],
+  });
+  await daemon.state("a", "running");
+  const ready = await daemon.get("/readyz");
+  assert.equal(ready.status, 503);
+  assert.match(await ready.text(), /task store sql sqlite:/);
+});
+
 test("files of tasks start, restart and stop exactly their tasks, and SIGHUP tries failed ones again", async (t) => {
   const daemon = new Daemon(t, { tasks: { a: {}, b: {}, bad: { does: "throw" } } });
   await daemon.state("a", "running");

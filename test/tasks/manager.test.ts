@@ -148,6 +148,7 @@ test("a mistaken edit stops nothing that runs, and is told until it is made good
     "{ id: a, product: p, config: {",
     "{ id: a, product: p, config: { n: x } }",
     "{ id: a, product: p, instances: -1 }",
+    "{ id: a, product: pp, config: { n: 2 } }",
   ]) {
     bench.write("a.yaml", mistake);
     assert.deepEqual(await bench.change(), { added: "", changed: "", removed: "" });
@@ -158,8 +159,6 @@ test("a mistaken edit stops nothing that runs, and is told until it is made good
   bench.write("a.yaml", "{ id: a, product: p, config: { n: 2 } }");
   assert.deepEqual(await bench.change(), { added: "", changed: "a", removed: "" });
   assert.deepEqual(manager.current().invalid, []);
-  bench.write("a.yaml", "{ id: a, product: gone }");
-  assert.deepEqual(await bench.change(), { added: "", changed: "", removed: "a" });
 });
 
 test("a row whose text turns bad stops nothing that runs", async (t) => {
@@ -266,8 +265,8 @@ test("a store that is away at start or later keeps its tasks, is told of, and is
   const manager = await bench.open([{ sql }, { files: bench.tasks }]);
   assert.equal(ids(manager), "a");
   assert.deepEqual(
-    manager.current().awayStores.map(({ store }) => store),
-    [`sql sqlite:${path}`],
+    manager.current().awayStores.map(({ store, known }) => [store, known]),
+    [[`sql sqlite:${path}`, false]],
   );
   const database = new DatabaseSync(path);
   database.exec("CREATE TABLE tasks (id, product); INSERT INTO tasks VALUES ('s', 'p')");
@@ -277,6 +276,7 @@ test("a store that is away at start or later keeps its tasks, is told of, and is
   assert.deepEqual(await bench.change(), { added: "", changed: "", removed: "" });
   assert.equal(ids(manager), "s a");
   assert.match(manager.current().awayStores[0]?.reason ?? "", /no such table/);
+  assert.equal(manager.current().awayStores[0]?.known, true);
   database.exec("ALTER TABLE other RENAME TO tasks; DELETE FROM tasks");
   assert.deepEqual(await bench.change(), { added: "", changed: "", removed: "s" });
   database.close();

@@ -85,9 +85,24 @@ export function firstThrown(thrown: unknown): unknown {
   return thrown instanceof SuppressedError ? firstThrown(thrown.suppressed) : thrown;
 }
 
-/** The message of whatever was thrown, without a stack trace. */
+/** The message of whatever was thrown, without a stack trace. Never throws itself: products throw things that can't be read. */
 export function messageOf(thrown: unknown): string {
-  if (thrown instanceof AggregateError && thrown.message === "") return thrown.errors.map(messageOf).join("; ");
-  if (thrown instanceof Error) return thrown.message === "" ? thrown.name : thrown.message;
-  return String(thrown);
+  try {
+    if (thrown instanceof AggregateError && thrown.message === "") return thrown.errors.map(messageOf).join("; ");
+    if (!(thrown instanceof Error)) return String(thrown);
+    const message: unknown = thrown.message === "" ? thrown.name : thrown.message;
+    return String(message);
+  } catch {
+    return "something was thrown that can't be read";
+  }
+}
+
+/** The stack trace of whatever was thrown, where it has one. Never throws itself. */
+export function stackOf(thrown: unknown): string | undefined {
+  try {
+    const stack: unknown = thrown instanceof Error ? thrown.stack : undefined;
+    return typeof stack === "string" ? stack : undefined;
+  } catch {
+    return undefined;
+  }
 }

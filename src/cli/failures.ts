@@ -1,4 +1,4 @@
-import { ConfigError, MillraceError, PlanError, UsageError, type Fault } from "../errors.ts";
+import { ConfigError, messageOf, MillraceError, PlanError, stackOf, UsageError, type Fault } from "../errors.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -33,7 +33,7 @@ export function reportStrayError(error: unknown, { err }: Surroundings): number 
 }
 
 function traceOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? String(error)) : String(error);
+  return stackOf(error) ?? messageOf(error);
 }
 
 /** Faults one below the other; the further lines of one are indented. */

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 
 import type { Fault } from "../errors.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, stackOf } from "../errors.ts";
 import { describeIssues } from "./schema-issues.ts";
 
 /**
@@ -12,20 +12,30 @@ import { describeIssues } from "./schema-issues.ts";
  * @param file named when the error does not tell where it arose; by default the folder
  */
 export function faultOf(thrown: unknown, file: string | undefined, folder: string): Fault {
-  const stack = thrown instanceof Error ? (thrown.stack ?? "") : "";
+  const stack = stackOf(thrown) ?? "";
   const parsedAt = syntaxErrorPlace(thrown, stack);
   const where = parsedAt ?? framePlace(stack, folder) ?? file ?? folder;
   return { where, what: parsedAt === undefined ? describe(thrown) : `syntax error: ${messageOf(thrown)}` };
 }
 
 function describe(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return `threw ${typeof thrown === "string" ? JSON.stringify(thrown) : String(thrown)}`;
-  const code: unknown = Reflect.get(thrown, "code");
-  if (code === "ERR_MODULE_NOT_FOUND")
-    return messageOf(thrown).replace(/\.?$/, "; is it installed, and does a relative import end in .ts?");
+  const message = messageOf(thrown);
+  if (!(thrown instanceof Error)) return `threw ${typeof thrown === "string" ? JSON.stringify(thrown) : message}`;
+  if (propertyOf(thrown, "code") === "ERR_MODULE_NOT_FOUND")
+    return message.replace(/\.?$/, "; is it installed, and does a relative import end in .ts?");
   // Its message is all issues as JSON, over many lines.
   if (thrown instanceof z.ZodError) return describeIssues(thrown.issues, "").join("; ");
-  return thrown.name === "Error" ? messageOf(thrown) : `${thrown.name}: ${messageOf(thrown)}`;
+  const name = propertyOf(thrown, "name");
+  return typeof name !== "string" || name === "Error" ? message : `${name}: ${message}`;
+}
+
+/** Undefined where reading it throws. */
+function propertyOf(thrown: Error, name: string): unknown {
+  try {
+    return Reflect.get(thrown, name);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Node puts `FILE:LINE` above the message of a SyntaxError that came from parsing or linking a module. */

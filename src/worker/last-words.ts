@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { writeSync } from "node:fs";
 
-import { messageOf } from "../errors.ts";
+import { messageOf, stackOf } from "../errors.ts";
 import type { LastWords, RunId } from "./messages.ts";
 
 /** The pipe that the supervisor gives each worker besides stdin, stdout, stderr and the IPC channel. */
@@ -49,8 +49,7 @@ export function watchExits(fatal: (thrown: unknown) => void): Exits {
     process.exit(code);
   };
   const uncaught = (kind: string) => (thrown: unknown) => {
-    const stack = thrown instanceof Error ? thrown.stack : undefined;
-    tell("exception", `${kind}: ${messageOf(thrown)}${placeIn(stack)}`);
+    tell("exception", `${kind}: ${messageOf(thrown)}${placeIn(stackOf(thrown))}`);
     fatal(thrown);
     leave(UNCAUGHT);
   };

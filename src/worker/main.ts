@@ -2,7 +2,7 @@
  * The worker process: started by the supervisor with an IPC channel, told what to do in messages (messages.ts).
  */
 import "../hooks.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, stackOf } from "../errors.ts";
 import { openLogs } from "../observability/logs.ts";
 import { openSharedResources } from "../shared-resources.ts";
 import { Host } from "./host.ts";
@@ -31,7 +31,7 @@ function begin(message: Begin): Host {
   const logs = openLogs(message.log, { worker: message.number });
   const { logger } = logs;
   logFatal = (thrown) => {
-    const stack = thrown instanceof Error ? thrown.stack : undefined;
+    const stack = stackOf(thrown);
     logger.error({ pid: process.pid, stack }, `the worker ends: ${messageOf(thrown)}${placeIn(stack)}`);
   };
   const send = (sent: FromWorker) => {

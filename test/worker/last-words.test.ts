@@ -33,6 +33,7 @@ test("a process says for whom it executed when it ends", async () => {
     ["process.exit(3)", "exit", /^process\.exit\(3\) was called/, 3, null],
     ["throw new Error('boom')", "exception", /rejected promise that nothing awaited: boom/, 70, null],
     ["setTimeout(() => { throw new Error('bang') }, 1)", "exception", /exception that nothing caught: bang/, 70, null],
+    ["throw new Proxy(new Error(), { get() { throw 1 } })", "exception", /something was thrown that can't be read/, 70, null],
     ["process.kill(process.pid, 'SIGKILL')", "signal", /process\.kill sent SIGKILL/, null, "SIGKILL"],
     ["process.abort()", "signal", /process\.abort\(\) was called/, null, "SIGABRT"],
   ];

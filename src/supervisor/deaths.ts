@@ -1,4 +1,4 @@
-import type { Instance, Worker } from "./model.ts";
+import type { Worker } from "./model.ts";
 
 /** How a process ended, as Node says it. */
 export interface Exit {
@@ -10,8 +10,8 @@ export interface Exit {
 export interface Cause {
   /** For people. */
   readonly what: string;
-  /** The instance whose code was being executed. */
-  readonly blamed: Instance | undefined;
+  /** The task whose code was being executed. */
+  readonly blamed: string | undefined;
   /** Somebody outside ended it: no task is to blame. */
   readonly external: boolean;
 }
@@ -27,18 +27,12 @@ export function causeOf(worker: Worker, exit: Exit, rssLimit: number | undefined
   const { words } = worker;
   const how = exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
   if (words !== undefined && words.why !== "blocked" && words.why !== "memory") {
-    return { what: `${how}: ${words.what}`, blamed: blamedRun(worker), external: false };
+    return { what: `${how}: ${words.what}`, blamed: words.task, external: false };
   }
   const large = rssLimit !== undefined && worker.rss > NEAR_LIMIT * rssLimit;
   const memory = large || exit.signal === "SIGABRT" ? ` with ${mebibytes(worker.rss)} in memory` : "";
   const external = exit.signal !== null && FROM_OUTSIDE.has(exit.signal) && !large;
   return { what: `${how}${memory}${external ? ", sent from outside" : ""}`, blamed: undefined, external };
-}
-
-/** The instance that a worker's last words name. */
-export function blamedRun(worker: Worker): Instance | undefined {
-  const run = worker.words?.run;
-  return run === undefined ? undefined : worker.runs.get(run);
 }
 
 export function mebibytes(bytes: number): string {

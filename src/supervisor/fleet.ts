@@ -4,7 +4,7 @@ import type { InvalidTask, TaskChange } from "../tasks/task.ts";
 import type { FromWorker, LastWords, RunId, ToWorker, WorkerId, WorkerReport } from "../worker/messages.ts";
 import type { Random } from "./back-off.ts";
 import { Crew } from "./crew.ts";
-import { blamedRun, type Cause, causeOf, type Exit, hangs, mebibytes } from "./deaths.ts";
+import { type Cause, causeOf, type Exit, hangs, mebibytes } from "./deaths.ts";
 import { type Instance, type Task, type TaskView, viewInvalid, viewTask, type Worker } from "./model.ts";
 import { Roster } from "./roster.ts";
 import { Suspects } from "./suspects.ts";
@@ -267,7 +267,7 @@ export class Fleet {
 
   /** Ends a worker with which something is wrong, and gives it a successor. */
   #condemn(worker: Worker, what: string, how: "kill" | "drain"): void {
-    const blamed = blamedRun(worker);
+    const blamed = worker.words?.task;
     worker.condemned = what;
     worker.phase = "leaving";
     this.#died(worker, { what, blamed, external: false });
@@ -280,17 +280,19 @@ export class Fleet {
   #died(worker: Worker, cause: Cause): void {
     const now = this.#now();
     const tasks = [...new Set([...worker.runs.values()].map(({ task }) => task.id))];
-    const fields = { worker: worker.number, pid: worker.pid, tasks: tasks.length, blamed: cause.blamed?.task.id };
+    const fields = { worker: worker.number, pid: worker.pid, tasks: tasks.length, blamed: cause.blamed };
     this.#logger.error(fields, `worker ${worker.number} is replaced: ${cause.what}`);
     if (this.#roster.draining) return;
     this.#workerRestarts++;
     const memory = cause.what.startsWith("memory");
     const unknown = tasks.length > 0 && !cause.external ? "unknown" : "worker";
     this.#crew.succeed(worker, cause.blamed !== undefined || memory ? "task" : unknown, now);
+    // It has ended and can do no more harm: what it had left behind is gone with the process.
+    if (cause.blamed !== undefined && !this.#roster.wants(cause.blamed)) return;
     const verdicts = this.#suspects.death({
       at: now,
       tasks,
-      blamed: cause.blamed?.task.id,
+      blamed: cause.blamed,
       external: cause.external,
       memory,
       age: now - worker.startedAt,
@@ -328,7 +330,7 @@ export class Fleet {
           instance.stopBy = now + GRACE;
           given.push(run);
         } else if (worker.phase === "ready") {
-          worker.words = { why: "blocked", run, what: "it does not stop" };
+          worker.words = { why: "blocked", task: instance.task.id, what: "it does not stop" };
           this.#condemn(worker, `task ${instance.task.id} did not stop`, "kill");
         }
       }

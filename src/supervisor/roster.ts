@@ -53,6 +53,11 @@ export class Roster {
     }
   }
 
+  /** Whether a task runs, or is to run again. */
+  wants(id: string): boolean {
+    return this.tasks.get(id)?.instances.some(({ wanted }) => wanted) === true;
+  }
+
   /** Stops every run, for good. */
   drain(): void {
     this.draining = true;

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { writeSync } from "node:fs";
 
 import { messageOf, stackOf } from "../errors.ts";
-import type { LastWords, RunId } from "./messages.ts";
+import type { LastWords } from "./messages.ts";
 
 /** The pipe that the supervisor gives each worker besides stdin, stdout, stderr and the IPC channel. */
 export const LAST_WORDS_FD = 4;
@@ -10,15 +10,15 @@ export const LAST_WORDS_FD = 4;
 /** Exit code of a worker in which an exception was not caught (EX_SOFTWARE of BSD's sysexits). */
 const UNCAUGHT = 70;
 
-/** Whose code is being executed: everything that a run starts, and what that starts, carries its number. */
-const executing = new AsyncLocalStorage<RunId>();
+/** The task whose code is being executed: everything that its run starts, and what that starts, carries its id. */
+const executing = new AsyncLocalStorage<string>();
 
 /** Under this name the thread that watches the event loop asks who is executing, by way of the debugger. */
 export const EXECUTING = "millrace.executing";
 
-/** Does `work` on behalf of a run. */
-export function executeFor<R>(run: RunId, work: () => R): R {
-  return executing.run(run, work);
+/** Does `work` on behalf of a task. */
+export function executeFor<R>(task: string, work: () => R): R {
+  return executing.run(task, work);
 }
 
 /** Writes a line to the supervisor, without the event loop. */
@@ -63,7 +63,7 @@ export function watchExits(fatal: (thrown: unknown) => void): Exits {
 }
 
 function tell(why: LastWords["why"], what: string): void {
-  say({ why, run: executing.getStore(), what });
+  say({ why, task: executing.getStore(), what });
 }
 
 /** `process.abort` and signals to this very process leave no time for an exit listener. */

@@ -104,8 +104,8 @@ export interface LatencyStats {
 export interface LastWords {
   /** `blocked`: the event loop hangs, and may go on later. The others are said right before the process ends. */
   readonly why: "exception" | "exit" | "signal" | "blocked" | "memory";
-  /** The run whose code was being executed, if that is known. */
-  readonly run: RunId | undefined;
+  /** The task whose code was being executed, if that is known. Its run may have ended: what it began, such as a timer, goes on. */
+  readonly task: string | undefined;
   /** What happened, with the place in the product's code where it is known. */
   readonly what: string;
 }

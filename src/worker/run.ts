@@ -47,7 +47,7 @@ export class Run {
   /** Runs it to its end. To be called once; never rejects. */
   async start(): Promise<RunEnd> {
     try {
-      const how = await executeFor(this.#assignment.run, () => this.#run());
+      const how = await executeFor(this.#assignment.task.id, () => this.#run());
       return { how };
     } catch (error) {
       return this.#endOf(error);

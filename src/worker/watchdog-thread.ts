@@ -5,7 +5,7 @@ import { Session, type Debugger } from "node:inspector";
 import { workerData } from "node:worker_threads";
 
 import { EXECUTING, placeOf, say } from "./last-words.ts";
-import type { LastWords, RunId } from "./messages.ts";
+import type { LastWords } from "./messages.ts";
 import { INSPECTED, starvedTime, TURNS, type WatchdogData } from "./watchdog.ts";
 
 const { supervisor, heartbeat, rssLimit, shared } = workerData as WatchdogData;
@@ -59,10 +59,10 @@ function tooLarge(): boolean {
 function askWhoHangs(why: LastWords["why"]): void {
   const session = new Session();
   const urls = new Map<string, string>();
-  const finish = (run: RunId | undefined, what: string) => {
+  const finish = (task: string | undefined, what: string) => {
     clearTimeout(timeout);
     session.disconnect();
-    say({ why, run, what });
+    say({ why, task, what });
   };
   const timeout = setTimeout(() => finish(undefined, "the event loop hangs in native code"), PAUSE_TIMEOUT);
   session.connectToMainThread();
@@ -74,7 +74,7 @@ function askWhoHangs(why: LastWords["why"]): void {
     const question = { callFrameId: top.callFrameId, expression: `globalThis[Symbol.for("${EXECUTING}")]()`, returnByValue: true };
     session.post("Debugger.evaluateOnCallFrame", question, (error: Error | null, answer: Debugger.EvaluateOnCallFrameReturnType) => {
       const value: unknown = error === null ? answer.result.value : undefined;
-      session.post("Debugger.resume", () => finish(typeof value === "number" ? value : undefined, what));
+      session.post("Debugger.resume", () => finish(typeof value === "string" ? value : undefined, what));
     });
   });
   session.post("Debugger.enable", () => session.post("Debugger.pause"));

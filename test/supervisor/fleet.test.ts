@@ -119,6 +119,39 @@ test("a reload gives a task in quarantine a new chance at once", () => {
   assert.ok((simulation.workersOf("t1")[0] ?? 9) <= 2);
 });
 
+test("a task is blamed also for what a run that has ended left behind", () => {
+  const simulation = new Simulation();
+  simulation.behaviours.set("t1", { ends: { how: "failed", kind: "infrastructure", reason: "no answer" } });
+  simulation.add(...tasks(4).map((id) => definition(id)));
+  simulation.run(2000);
+  for (let deaths = 0; deaths < 4 && simulation.now < 2_000_000; simulation.run(1000)) {
+    const last = [...simulation.processes.values()].at(-1);
+    assert.ok(last !== undefined);
+    if (deaths > 0 && last.number <= 2) continue;
+    simulation.fleet.words(last.id, { why: "exception", task: "t1", what: "too late" });
+    simulation.die(last.id, { code: 70, signal: null });
+    deaths++;
+  }
+  assert.equal(simulation.states()["t1"], "quarantined");
+  for (const id of tasks(4)) assert.ok(id === "t1" || (simulation.starts.get(id) ?? 0) <= 2, "no other is a suspect");
+});
+
+test("a task that has ended is not tried for what it left behind, and nobody else is", () => {
+  const simulation = new Simulation();
+  simulation.behaviours.set("t1", { ends: { how: "finished" } });
+  simulation.add(...tasks(4).map((id) => definition(id)));
+  for (let deaths = 0; deaths < 3; deaths++) {
+    simulation.run(5000);
+    const [first] = simulation.processes.values();
+    assert.ok(first !== undefined);
+    simulation.fleet.words(first.id, { why: "exception", task: "t1", what: "too late" });
+    simulation.die(first.id, { code: 70, signal: null });
+  }
+  simulation.run(5000);
+  assert.deepEqual(simulation.states(), { t0: "running", t1: "finished", t2: "running", t3: "running" });
+  assert.equal(simulation.processes.size, 2);
+});
+
 test("a hang is found, and its task quarantined", () => {
   const simulation = new Simulation();
   simulation.behaviours.set("t3", { hangsAfter: 2000, named: true });

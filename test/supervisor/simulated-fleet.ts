@@ -197,12 +197,13 @@ export class Simulation implements Processes {
       if (behaviour.ends !== undefined) this.#end(process, run, behaviour.ends);
       if (behaviour.hangsAfter !== undefined && age >= behaviour.hangsAfter) {
         process.silent = true;
-        if (behaviour.named === true) this.#mail.push(() => this.fleet.words(process.id, { why: "blocked", run, what: "it loops" }));
+        if (behaviour.named === true)
+          this.#mail.push(() => this.fleet.words(process.id, { why: "blocked", task: assignment.task.id, what: "it loops" }));
         return;
       }
       if (behaviour.diesAfter !== undefined && age >= behaviour.diesAfter) {
         if (behaviour.named === true)
-          this.#mail.push(() => this.fleet.words(process.id, { why: "exit", run, what: "process.exit was called" }));
+          this.#mail.push(() => this.fleet.words(process.id, { why: "exit", task: assignment.task.id, what: "process.exit was called" }));
         this.die(process.id, behaviour.signal === undefined ? { code: 3, signal: null } : { code: null, signal: behaviour.signal });
         return;
       }

@@ -9,12 +9,12 @@ import type { LastWords } from "../../src/worker/messages.ts";
 
 const MODULE = new URL("../../src/worker/last-words.ts", import.meta.url).href;
 
-/** What a process says last that does `deed` for run 7, after an await and a timer. */
+/** What a process says last that does `deed` for a task, after an await and a timer. */
 async function lastWords(deed: string): Promise<{ words: LastWords[]; code: number | null; signal: string | null }> {
   const code = `import { executeFor, watchExits } from "${MODULE}";
     watchExits(() => undefined);
-    executeFor(8, () => setTimeout(() => undefined, 60_000));
-    executeFor(7, async () => { await null; setTimeout(async () => { await null; ${deed} }, 1); });`;
+    executeFor("other", () => setTimeout(() => undefined, 60_000));
+    executeFor("seven", async () => { await null; setTimeout(async () => { await null; ${deed} }, 1); });`;
   const child = spawn(process.execPath, ["--input-type=module", "--eval", code], {
     stdio: ["ignore", "ignore", "ignore", "ignore", "pipe"],
   });
@@ -42,7 +42,7 @@ test("a process says for whom it executed when it ends", async () => {
       const ended = await lastWords(deed);
       assert.equal(ended.words.length, 1, deed);
       assert.equal(ended.words[0]?.why, why);
-      assert.equal(ended.words[0]?.run, 7);
+      assert.equal(ended.words[0]?.task, "seven");
       assert.match(ended.words[0]?.what ?? "", what);
       assert.deepEqual([ended.code, ended.signal], [code, signal], deed);
     }),

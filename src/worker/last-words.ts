@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { writeSync } from "node:fs";
+import { constants } from "node:os";
 
 import { messageOf, stackOf } from "../errors.ts";
 import type { LastWords } from "./messages.ts";
@@ -76,11 +77,19 @@ function watchSuicide(): void {
   };
   process.kill = (pid, signal) => {
     const self = pid === process.pid || pid === 0 || pid === -process.pid;
-    if (self && signal !== 0)
+    if (self && ends(signal ?? "SIGTERM"))
       tell("signal", `process.kill sent ${signal ?? "SIGTERM"} to its own process${placeIn(new Error("trace").stack)}`);
     return kill(pid, signal);
   };
 }
+
+/** Whether a signal may end this process: not one that it listens to, or that does nothing where nobody listens. */
+function ends(signal: string | number): boolean {
+  const name = typeof signal === "string" ? signal : Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
+  return name !== undefined && !HARMLESS.has(name) && process.listenerCount(name) === 0;
+}
+
+const HARMLESS: ReadonlySet<string> = new Set(["SIGCHLD", "SIGCONT", "SIGPIPE", "SIGURG", "SIGUSR1", "SIGWINCH"]);
 
 const OWN_CODE = new URL("..", import.meta.url).href;
 

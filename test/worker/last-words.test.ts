@@ -35,6 +35,13 @@ test("a process says for whom it executed when it ends", async () => {
     ["setTimeout(() => { throw new Error('bang') }, 1)", "exception", /exception that nothing caught: bang/, 70, null],
     ["throw new Proxy(new Error(), { get() { throw 1 } })", "exception", /something was thrown that can't be read/, 70, null],
     ["process.kill(process.pid, 'SIGKILL')", "signal", /process\.kill sent SIGKILL/, null, "SIGKILL"],
+    [
+      "process.on('SIGINT', () => {}); process.kill(process.pid, 2); process.kill(process.pid, 'SIGWINCH'); process.exit(4)",
+      "exit",
+      /exit/,
+      4,
+      null,
+    ],
     ["process.abort()", "signal", /process\.abort\(\) was called/, null, "SIGABRT"],
   ];
   await Promise.all(

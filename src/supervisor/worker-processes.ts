@@ -113,7 +113,8 @@ export class WorkerProcesses implements Processes {
 
 function parseWords(line: string): LastWords | undefined {
   try {
-    return JSON.parse(line) as LastWords;
+    const words = JSON.parse(line) as LastWords | null;
+    return typeof words?.what === "string" ? words : undefined;
   } catch {
     return undefined;
   }

@@ -17,8 +17,9 @@ import type { TaskDefinition } from "./task.ts";
 /** Products get a logger that is silent: what they log here was logged, or will be, where the task runs. */
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
-/** Kept before any product runs, which may change `process`. */
+/** Kept from products: what they send would be taken for an answer. */
 const sendToParent = process.send?.bind(process) as ((message: FromCatalog, done: () => void) => boolean) | undefined;
+delete process.send;
 
 function tell(message: FromCatalog): Promise<void> {
   return new Promise((resolve) => {

@@ -16,6 +16,10 @@ type Begin = Extract<ToWorker, { type: "begin" }>;
 // A ^C in a terminal, or its end, reaches the whole group of processes: the supervisor decides what follows from it.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
 
+/** Kept from products: what they send would be taken for the worker's own messages. */
+const sendToSupervisor = process.send?.bind(process);
+delete process.send;
+
 let host: Host | undefined;
 let logFatal: (thrown: unknown) => void = () => undefined;
 const exits = watchExits((thrown) => logFatal(thrown));
@@ -36,7 +40,7 @@ function begin(message: Begin): Host {
   };
   const send = (sent: FromWorker) => {
     // When the channel is closed, `disconnect` ends the process.
-    if (process.connected) process.send?.(sent, undefined, {}, () => undefined);
+    if (process.connected) sendToSupervisor?.(sent, undefined, {}, () => undefined);
   };
   const started = new Host({
     connections: message.connections,

@@ -21,6 +21,7 @@ test("each kind of broken task is named with its reason, and the others run on",
       kills: { ...bad, does: "kill" },
       rejects: { ...bad, does: "reject" },
       timer: { ...bad, does: "timer" },
+      talks: { ...bad, does: "talk" },
       leaks: { ...bad, does: "leak" },
     },
     settings: { worker: { heartbeat: 5000, startTimeout: 60_000, rssLimit: 500 * 1024 ** 2 } },
@@ -52,7 +53,7 @@ test("each kind of broken task is named with its reason, and the others run on",
       throw new Error(`${JSON.stringify((await daemon.tasks()).get(id))}\n${daemon.output}`, { cause: error });
     });
   }
-  for (const id of Object.keys(good)) await daemon.state(id, "running");
+  for (const id of [...Object.keys(good), "talks"]) await daemon.state(id, "running");
   const notReady = (await (await daemon.get("/readyz")).json()) as { notReady: { what: string }[] };
   assert.deepEqual(notReady.notReady.map(({ what }) => what).toSorted(), ["task away", "task missing", "task waits"]);
   assert.doesNotMatch(daemon.output, /geheim|hunter22/);

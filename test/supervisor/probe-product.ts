@@ -28,6 +28,7 @@ const misdeeds: Record<string, () => void> = {
   abort: () => process.abort(),
   kill: () => process.kill(process.pid, "SIGKILL"),
   reject: () => void Promise.reject(new Error("hunter22 was rejected")),
+  talk: () => void process.send?.(null),
   timer: () => void setTimeout(() => misdeeds["throw"]?.(), 1),
 };
 

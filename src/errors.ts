@@ -97,6 +97,14 @@ export function messageOf(thrown: unknown): string {
   }
 }
 
+/** What was thrown may hold data, and a pipe only takes so much. Characters. */
+const LONGEST = 4000;
+
+/** A text that tells of a fault, cut where nobody reads on. */
+export function shortened(text: string, longest = LONGEST): string {
+  return text.length <= longest ? text : `${text.slice(0, longest)}… (${text.length} characters)`;
+}
+
 /** The stack trace of whatever was thrown, where it has one. Never throws itself. */
 export function stackOf(thrown: unknown): string | undefined {
   try {

@@ -2,6 +2,7 @@ import pino from "pino";
 import pretty from "pino-pretty";
 
 import type { Logger } from "../contracts.ts";
+import { shortened } from "../errors.ts";
 import { redact, SECRET } from "../secrets.ts";
 
 /** How logs are written. Plain data, so that the supervisor hands it to its workers. It holds secrets. */
@@ -19,7 +20,7 @@ export interface Logs {
   readonly logger: Logger;
   /** Hides these texts too, from the next line on. */
   hide(secrets: Iterable<string>): void;
-  /** A text as it may be shown elsewhere too. */
+  /** A text that tells of a fault, as it may be shown elsewhere too. */
   shown(text: string): string;
 }
 
@@ -49,7 +50,7 @@ export function openLogs(options: LogOptions, fields: Readonly<Record<string, un
     hide(more) {
       for (const secret of more) secrets.add(secret);
     },
-    shown: (text) => redact(text, secrets),
+    shown: (text) => shortened(redact(text, secrets)),
   };
 }
 

@@ -5,7 +5,7 @@
 import { Worker } from "node:worker_threads";
 
 import type { Logger } from "../contracts.ts";
-import { ConfigError, messageOf } from "../errors.ts";
+import { ConfigError, messageOf, shortened } from "../errors.ts";
 import type { Fault } from "../errors.ts";
 import { planWarnings } from "../pipeline/plan-warnings.ts";
 import { redact } from "../secrets.ts";
@@ -91,7 +91,7 @@ async function check(task: TaskDefinition): Promise<Answer> {
     return { type: "valid", warnings: planWarnings(plan).map((warning) => redact(warning, task.secrets)) };
   } catch (error) {
     const reasons = error instanceof ConfigError ? error.faults.map((fault) => fault.what) : [messageOf(error)];
-    return { type: "invalid", reasons: reasons.map((reason) => redact(reason, task.secrets)) };
+    return { type: "invalid", reasons: reasons.map((reason) => shortened(redact(reason, task.secrets))) };
   } finally {
     end.abort();
   }

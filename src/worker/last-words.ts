@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { writeSync } from "node:fs";
 import { constants } from "node:os";
 
-import { messageOf, stackOf } from "../errors.ts";
+import { messageOf, shortened, stackOf } from "../errors.ts";
 import type { LastWords } from "./messages.ts";
 
 /** The pipe that the supervisor gives each worker besides stdin, stdout, stderr and the IPC channel. */
@@ -10,6 +10,9 @@ export const LAST_WORDS_FD = 4;
 
 /** Exit code of a worker in which an exception was not caught (EX_SOFTWARE of BSD's sysexits). */
 const UNCAUGHT = 70;
+
+/** So much of a message is told that the place of it still is. Characters. */
+const MESSAGE = 2000;
 
 /** The task whose code is being executed: everything that its run starts, and what that starts, carries its id. */
 const executing = new AsyncLocalStorage<string>();
@@ -50,7 +53,7 @@ export function watchExits(fatal: (thrown: unknown) => void): Exits {
     process.exit(code);
   };
   const uncaught = (kind: string) => (thrown: unknown) => {
-    tell("exception", `${kind}: ${messageOf(thrown)}${placeIn(stackOf(thrown))}`);
+    tell("exception", `${kind}: ${shortened(messageOf(thrown), MESSAGE)}${placeIn(stackOf(thrown))}`);
     fatal(thrown);
     leave(UNCAUGHT);
   };

@@ -2,7 +2,7 @@
  * The worker process: started by the supervisor with an IPC channel, told what to do in messages (messages.ts).
  */
 import "../hooks.ts";
-import { messageOf, stackOf } from "../errors.ts";
+import { messageOf, shortened, stackOf } from "../errors.ts";
 import { openLogs } from "../observability/logs.ts";
 import { openSharedResources } from "../shared-resources.ts";
 import { Host } from "./host.ts";
@@ -36,7 +36,8 @@ function begin(message: Begin): Host {
   const { logger } = logs;
   logFatal = (thrown) => {
     const stack = stackOf(thrown);
-    logger.error({ pid: process.pid, stack }, `the worker ends: ${messageOf(thrown)}${placeIn(stack)}`);
+    const message = shortened(messageOf(thrown));
+    logger.error({ pid: process.pid, stack: stack && shortened(stack) }, `the worker ends: ${message}${placeIn(stack)}`);
   };
   const send = (sent: FromWorker) => {
     // When the channel is closed, `disconnect` ends the process.

@@ -42,6 +42,7 @@ test("a process says for whom it executed when it ends", async () => {
       4,
       null,
     ],
+    ["throw new Error('x'.repeat(1e6))", "exception", /awaited: x{2000}… \(1000000 characters\)/, 70, null],
     ["process.abort()", "signal", /process\.abort\(\) was called/, null, "SIGABRT"],
   ];
   await Promise.all(

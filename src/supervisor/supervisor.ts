@@ -59,6 +59,7 @@ class Supervisor {
   readonly #exit = Promise.withResolvers<number>();
   #manager: TaskManager | undefined;
   #code = DONE;
+  #ended = false;
   #drainTimer: NodeJS.Timeout | undefined;
 
   constructor(settings: Settings, options: SupervisorOptions) {
@@ -81,7 +82,7 @@ class Supervisor {
   async run(): Promise<number> {
     const deafen = listenToSignals({
       drain: (signal) => this.#drain(`${signal}: draining, for at most ${this.#settings.shutdown.timeout / 1000} s`, DONE),
-      abort: (signal) => this.#end(SIGNALLED + (SIGNAL_NUMBERS[signal] ?? 0), `${signal} again: ending at once`),
+      abort: (signal) => this.#abort(signal),
       reload: () => void this.#reload(),
     });
     let ticking: NodeJS.Timeout | undefined;
@@ -190,7 +191,17 @@ class Supervisor {
     }, this.#settings.shutdown.timeout);
   }
 
+  /** Waits for nothing, such as a task store that gives no answer. */
+  #abort(signal: NodeJS.Signals): never {
+    const code = SIGNALLED + (SIGNAL_NUMBERS[signal] ?? 0);
+    this.#logger.info({ exitCode: code }, `${signal} again: ending at once`);
+    this.#processes.killAll();
+    process.exit(code);
+  }
+
   #end(code: number, why: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
     this.#logger.info({ exitCode: code }, why);
     this.#exit.resolve(code);
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -72,6 +73,19 @@ test("a drain that takes too long ends with 124, and a second signal with 128 an
   twice.process.kill("SIGINT");
   assert.deepEqual(await twice.exited, { code: 130, signal: null }, twice.output);
   assert.deepEqual(await slow.exited, { code: 124, signal: null }, slow.output);
+});
+
+test("a second signal ends it at once even while a task store gives no answer", async (t) => {
+  const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+  t.after(() => silent.close());
+  await once(silent, "listening");
+  const url = `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  const daemon = new Daemon(t, { tasks: {}, settings: { tasks: [{ redis: { url, key: "tasks", every: 1000 } }] } });
+  await daemon.url();
+  daemon.process.kill("SIGTERM");
+  await until("the drain began", () => daemon.output.includes("draining"));
+  daemon.process.kill("SIGINT");
+  assert.deepEqual(await daemon.exited, { code: 130, signal: null }, daemon.output);
 });
 
 test("no worker outlives a supervisor that was killed, not even one that hangs", async (t) => {

@@ -325,7 +325,9 @@ export class Fleet {
       const late = [...worker.runs].filter(([, instance]) => instance.stopBy !== undefined && now >= instance.stopBy);
       const given: RunId[] = [];
       for (const [run, instance] of late) {
-        if (!instance.abandoned) {
+        // A worker that is silent may hang: it can't obey then, whichever task it was asked to stop.
+        if (now - worker.heardAt > this.#settings.worker.heartbeat / 4) instance.stopBy = now + GRACE;
+        else if (!instance.abandoned) {
           instance.abandoned = true;
           instance.stopBy = now + GRACE;
           given.push(run);

@@ -280,6 +280,20 @@ test("a run that does not stop is given up, and then its worker is replaced", ()
   assert.deepEqual(simulation.states(), { b: "running", c: "running" });
 });
 
+test("a task that can't stop because another hangs is not blamed for it", () => {
+  const simulation = new Simulation({ settings: { workers: 1, shutdown: { timeout: 1000 } } });
+  simulation.behaviours.set("a", { hangsAfter: 2000, named: true });
+  simulation.add(definition("a"), definition("b"), definition("c"));
+  simulation.run(3500);
+  simulation.fleet.apply(change({ removed: [definition("b")] }));
+  simulation.run(12_000);
+  assert.equal(simulation.killed.length, 1);
+  assert.deepEqual(
+    simulation.log.filter((line) => line.includes("is replaced")),
+    ["worker 1 is replaced: hang: no sign of life for 10 s, it loops"],
+  );
+});
+
 test("a drain stops everything and ends the workers", () => {
   const simulation = new Simulation();
   simulation.behaviours.set("bad", { diesAfter: 1000, named: true });

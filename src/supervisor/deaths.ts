@@ -4,6 +4,8 @@ import type { Worker } from "./model.ts";
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
+  /** Why it could not even be started. */
+  readonly refused?: string;
 }
 
 /** Why a worker died, as far as can be told. */
@@ -25,6 +27,7 @@ const NEAR_LIMIT = 0.8;
 /** Says why a worker ended that was not told to. */
 export function causeOf(worker: Worker, exit: Exit, rssLimit: number | undefined): Cause {
   const { words } = worker;
+  if (exit.refused !== undefined) return { what: `it could not be started: ${exit.refused}`, blamed: undefined, external: true };
   const how = exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
   if (words !== undefined && words.why !== "blocked" && words.why !== "memory") {
     return { what: `${how}: ${words.what}`, blamed: words.task, external: false };

@@ -45,11 +45,13 @@ export class WorkerProcesses implements Processes {
       stdio: ["ignore", "inherit", "inherit", "ipc", "pipe"],
     });
     this.#children.set(id, child);
-    const wordsEnd = this.#hearWords(id, child.stdio[4] as Readable);
+    // Without a free file descriptor there are no pipes: `error` tells.
+    const pipes = child.stdio as ChildProcess["stdio"] | undefined;
+    const wordsEnd = pipes === undefined ? Promise.resolve() : this.#hearWords(id, pipes[4] as Readable);
     child.on("message", (message) => this.#listener.message(id, message as FromWorker));
     // A message that could not be sent: the process is going, which `exit` tells.
-    child.on("error", () => {
-      if (child.pid === undefined) this.#gone(id, { code: null, signal: null });
+    child.on("error", (error) => {
+      if (child.pid === undefined) this.#gone(id, { code: null, signal: null, refused: error.message });
     });
     child.on("exit", (code, signal) => {
       void wordsEnd.then(() => this.#gone(id, { code, signal }));

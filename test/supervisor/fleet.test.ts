@@ -56,6 +56,21 @@ test("a worker killed from outside is replaced, its tasks run again, and nobody 
   assert.equal(simulation.fleet.workerRestarts, 10);
 });
 
+test("a worker that can't be started is tried again, and nobody is blamed", () => {
+  const simulation = new Simulation({ settings: { workers: 1 } });
+  simulation.add(...tasks(3).map((id) => definition(id)));
+  for (let refused = 0; refused < 4; simulation.run(1000)) {
+    const [born] = simulation.processes.keys();
+    if (born === undefined) continue;
+    simulation.die(born, { code: null, signal: null, refused: "spawn EAGAIN" });
+    refused++;
+  }
+  simulation.run(60_000);
+  assert.deepEqual(simulation.states(), { t0: "running", t1: "running", t2: "running" });
+  assert.equal(simulation.processes.size, 1);
+  assert.ok(simulation.log.includes("worker 1 is replaced: it could not be started: spawn EAGAIN"));
+});
+
 test("counts never fall when a worker dies", () => {
   const simulation = new Simulation();
   simulation.add(definition("a"));

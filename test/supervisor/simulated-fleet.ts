@@ -2,6 +2,7 @@
  * A fleet with simulated processes and time: the same seed gives the same run.
  */
 import type { Logger } from "../../src/contracts.ts";
+import type { Exit } from "../../src/supervisor/deaths.ts";
 import { Fleet, type FleetSettings, type Processes, TICK } from "../../src/supervisor/fleet.ts";
 import type { Worker } from "../../src/supervisor/model.ts";
 import type { TaskChange, TaskDefinition } from "../../src/tasks/task.ts";
@@ -161,7 +162,7 @@ export class Simulation implements Processes {
     this.#say(process, { type: "ended", run, end, stats: undefined });
   }
 
-  die(id: WorkerId, exit: { readonly code: number | null; readonly signal: NodeJS.Signals | null }): void {
+  die(id: WorkerId, exit: Exit): void {
     if (this.processes.delete(id)) this.#mail.push(() => this.fleet.gone(id, exit));
   }
 

@@ -238,7 +238,7 @@ export class Stream<T> {
         `step "${(this.#steps[needing] as PlannedStep).name}": needs event times, and records of a ${this.#source.kind} source have none; put a timeBy before it`,
       );
     }
-    const implicit = { ...BARE, ...plannedTime(this.#name("record-time", undefined), (_value, event) => event.time, {}) };
+    const implicit = { ...BARE, ...plannedTime(this.#name("record-time", undefined), recordTime, {}) };
     return [implicit, ...this.#steps];
   }
 
@@ -284,6 +284,12 @@ export type Rows<U> = ArrayLike<U>;
 function functionOf<F>(name: string, given: unknown): F {
   if (typeof given === "function") return given as F;
   throw new PlanError(`step "${name}": give it a function, got ${given === null ? "null" : typeof given}`);
+}
+
+/** Also of a source with timestamps not every record may have one, as where `debug` reads a file in its place. */
+function recordTime(_value: unknown, event: Event): number {
+  if (Number.isNaN(event.time)) throw new TypeError("the record has no time, by which the window after it goes; put a timeBy before it");
+  return event.time;
 }
 
 /** A function whose results are taken one for one. */

@@ -215,6 +215,14 @@ test("without a timeBy windows go by the records' own times", async () => {
   );
 });
 
+test("a record without a time, where windows go by it, is told as what it is", async () => {
+  const plan = from(sourceOf<number>()).window(tumbling(10)).to(sinkOf());
+  await assert.rejects(runPipeline(plan, [{ value: 1 }]), {
+    name: "DataError",
+    message: 'step "record-time" at memory test/0@0: the record has no time, by which the window after it goes; put a timeBy before it',
+  });
+});
+
 test("what is no time is a data error of its event, and what came before it is delivered", async () => {
   const wrong = from(sourceOf<unknown>())
     .timeBy((value) => value as number)

@@ -54,8 +54,9 @@ export class Feed implements AsyncDisposable {
     }
   }
 
-  /** Stops asking, and gives what has arrived. */
+  /** Stops asking, and gives what has arrived and what is on its way. */
   async *rest(): AsyncGenerator<readonly Delivery[]> {
+    await this.#pull.finish();
     await this.close();
     for (let deliveries = this.#take(); deliveries.length > 0; deliveries = this.#take()) yield deliveries;
   }

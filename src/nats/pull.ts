@@ -34,6 +34,8 @@ const HEARTBEAT = 10_000;
 const SILENCE = 25_000;
 /** How long the server may take to send what is on its way when a subscription closes, in milliseconds. */
 const CLOSE_TIMEOUT = 2000;
+/** When nothing of what was asked for comes for so long, it is not on its way. In milliseconds. */
+const QUIET = 500;
 
 /**
  * Messages of one pull consumer, asked for ahead of need up to a limit in count and bytes. Requests wait in the server, so
@@ -54,6 +56,7 @@ export class PullSubscription implements AsyncDisposable {
   #cancelWatchdog: (() => void) | undefined;
   #trouble: PullTrouble | undefined;
   #closed = false;
+  #finishing = false;
   #expires = LONGEST_EXPIRES;
 
   constructor(link: NatsLink, target: PullTarget, limits: Amount, clock: Clock) {
@@ -126,6 +129,20 @@ export class PullSubscription implements AsyncDisposable {
     cancel();
   }
 
+  /**
+   * Stops asking, and waits until what was asked for has come, or nothing comes any more. A message that the server is about
+   * to send when the subscription closes is lost to this delivery, which matters where the server counts them.
+   */
+  async finish(): Promise<void> {
+    this.#finishing = true;
+    for (let before = -1; this.#demand.asked && this.#waiting.length > before;) {
+      before = this.#waiting.length;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#clock.after(QUIET, resolve);
+      await promise;
+    }
+  }
+
   /** Stops asking, takes in what the server has already sent, and gives what was not taken. */
   async close(): Promise<readonly Delivery[]> {
     if (!this.#closed) {
@@ -157,7 +174,7 @@ export class PullSubscription implements AsyncDisposable {
   }
 
   #ask(): void {
-    if (this.#client === undefined || this.#closed || this.#trouble !== undefined) return;
+    if (this.#client === undefined || this.#closed || this.#finishing || this.#trouble !== undefined) return;
     const more = this.#demand.more();
     if (more === undefined) return;
     const { stream, consumer, group, pin } = this.#target;

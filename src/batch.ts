@@ -16,6 +16,8 @@ export interface Origin {
   readonly name: string;
   /** The number of the Kafka partition; undefined where the source has no numbered partitions. */
   readonly partition: number | undefined;
+  /** Tells inputs of the same name apart, where another can take the place of one: positions in both mean different records. */
+  readonly edition?: string;
 }
 
 /** Names and values in the order in which the record has them; a name can stand several times. */

@@ -47,7 +47,8 @@ export class MessageIds {
     return index === 0 ? last.prefix + name : `${last.prefix}${name}:${index}`;
   }
 
-  #prefixOf({ system, name, partition }: Origin): string {
-    return `${this.#prefix}:${system}:${encodeToken(name)}${partition === undefined ? "" : `/${partition}`}:`;
+  #prefixOf({ system, name, partition, edition }: Origin): string {
+    const place = `${encodeToken(name)}${edition === undefined ? "" : `@${edition}`}${partition === undefined ? "" : `/${partition}`}`;
+    return `${this.#prefix}:${system}:${place}:`;
   }
 }

@@ -7,6 +7,7 @@ import { InfrastructureError } from "../errors.ts";
 import type { NatsLink } from "./connection.ts";
 import type { Amount } from "./demand.ts";
 import { EncodedHeaders } from "./headers.ts";
+import { Repeats } from "./repeats.ts";
 
 /** A message to store. */
 export interface Outgoing {
@@ -37,6 +38,8 @@ interface Queued {
 interface Sent extends Queued {
   /** When it was last sent, by the process's clock, in milliseconds. */
   at: number;
+  /** How often it was sent. */
+  times: number;
 }
 
 /** How long a confirmation may take until everything unconfirmed is sent again, in milliseconds. */
@@ -54,6 +57,7 @@ export class Publisher implements AsyncDisposable {
   readonly #window: Amount;
   readonly #clock: Clock;
   readonly #overdue: () => void;
+  readonly #repeats: Repeats;
   readonly #encoded = new EncodedHeaders();
   readonly #unwatch: () => void;
   /** Not yet sent. */
@@ -72,11 +76,15 @@ export class Publisher implements AsyncDisposable {
   #cancelRetry: (() => void) | undefined;
   #cancelTimeout: (() => void) | undefined;
 
-  /** @param overdue told when a confirmation did not come in time, and what is unconfirmed is sent again */
-  constructor(link: NatsLink, window: Amount, clock: Clock, overdue: () => void) {
+  /**
+   * @param overdue told when a confirmation did not come in time, and what is unconfirmed is sent again
+   * @param repeated told how many messages the stream dropped as repeats of what others had stored, once for each run of them
+   */
+  constructor(link: NatsLink, window: Amount, clock: Clock, overdue: () => void, repeated: (count: number) => void) {
     this.#window = window;
     this.#clock = clock;
     this.#overdue = overdue;
+    this.#repeats = new Repeats(clock, repeated);
     this.#unwatch = link.watch((client) => this.#attach(client));
     this.#attach(link.client);
   }
@@ -117,6 +125,7 @@ export class Publisher implements AsyncDisposable {
     const error = new InfrastructureError("the sink was closed");
     for (const call of new Set([...this.#sent.values(), ...this.#queue.slice(this.#next)].map(({ call }) => call))) call.settle(error);
     this.#subscription?.unsubscribe();
+    this.#repeats.end();
   }
 
   #attach(client: Client | undefined): void {
@@ -143,7 +152,7 @@ export class Publisher implements AsyncDisposable {
       this.#next++;
       if (call.over || call.failure !== undefined) continue;
       const number = ++this.#number;
-      this.#sent.set(number, { message, call, at: 0 });
+      this.#sent.set(number, { message, call, at: 0, times: 0 });
       this.#sentBytes += size;
       this.#send(client, number);
     }
@@ -161,6 +170,7 @@ export class Publisher implements AsyncDisposable {
     const sent = this.#sent.get(number);
     if (sent === undefined) return;
     sent.at = this.#clock.now();
+    sent.times++;
     if (this.#subscription === undefined) this.#subscribe(client);
     this.#encoded.bytes = sent.message.headers;
     try {
@@ -181,9 +191,12 @@ export class Publisher implements AsyncDisposable {
     const number = Number(message.subject.slice(this.#inbox.length + 1));
     const sent = this.#sent.get(number);
     if (sent === undefined) return;
-    const refusal = refusalOf(message);
-    if (refusal === undefined) this.#done(number, sent);
-    else void this.#judge(number, sent, refusal);
+    const answer = Buffer.from(message.data.buffer, message.data.byteOffset, message.data.byteLength);
+    const refusal = refusalOf(message, answer);
+    if (refusal !== undefined) return void this.#judge(number, sent, refusal);
+    // What was sent twice from here is to be dropped once.
+    if (sent.times === 1 && answer.includes(DUPLICATE)) this.#repeats.add();
+    this.#done(number, sent);
   }
 
   #done(number: number, { message, call }: Sent): void {
@@ -274,12 +287,13 @@ function sizeOf(message: Outgoing): number {
 }
 
 const ERROR = Buffer.from('"error"');
+/** With the colon no name of a stream has it. */
+const DUPLICATE = Buffer.from('"duplicate":');
 
 /** What the answer to a stored message says, when it is no confirmation. */
-function refusalOf(message: Msg): JetStreamApiError | "no responders" | undefined {
-  const { data } = message;
-  if (data.length === 0) return "no responders";
-  if (!Buffer.from(data.buffer, data.byteOffset, data.byteLength).includes(ERROR)) return undefined;
+function refusalOf(message: Msg, answer: Buffer): JetStreamApiError | "no responders" | undefined {
+  if (answer.length === 0) return "no responders";
+  if (!answer.includes(ERROR)) return undefined;
   try {
     const { error } = message.json<{ error?: ConstructorParameters<typeof JetStreamApiError>[0] }>();
     return error === undefined ? undefined : new JetStreamApiError(error);

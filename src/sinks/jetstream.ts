@@ -120,8 +120,13 @@ class JetStreamSink implements Sink {
     this.#context = context;
     this.#lease = lease;
     this.#api = new JetStreamApi(link, context.clock, (reason) => context.waiting(reason));
-    this.#publisher = new Publisher(link, { messages: config.window, bytes: config.windowBytes }, context.clock, () =>
-      this.#report(`JetStream does not confirm messages on ${config.subject}: it does not answer, or this user may not publish there`),
+    this.#publisher = new Publisher(
+      link,
+      { messages: config.window, bytes: config.windowBytes },
+      context.clock,
+      () =>
+        this.#report(`JetStream does not confirm messages on ${config.subject}: it does not answer, or this user may not publish there`),
+      (count) => this.#tellRepeats(count),
     );
     this.#ids = new MessageIds(context.task.id, `${context.part ?? "sink"}:${encodeToken(config.subject)}`);
     this.#encode = encoderFor(config.format);
@@ -225,6 +230,15 @@ class JetStreamSink implements Sink {
     if (refusal.status !== 503) return new InfrastructureError(reason, { cause: refusal });
     this.#report(reason);
     return undefined;
+  }
+
+  /** After a restart that is as it should be; when the product was changed meanwhile, what it makes now is missing. */
+  #tellRepeats(count: number): void {
+    const { logger } = this.#context;
+    const { subject } = this.#config;
+    const dropped = count === 1 ? "1 message" : `${count} messages`;
+    const why = "it has messages with the same ids from within its duplicate window";
+    logger.info({ subject, count }, `the stream dropped ${dropped} on ${subject} as repeats: ${why}`);
   }
 
   /** Tells the operator, once each time that it changes, whether the stream takes messages. */

@@ -66,8 +66,7 @@ export function fileSource(settings: FileSourceSettings): SourceSpec {
     open: async (context) => {
       const path = resolve(context.directory ?? ".", config.path);
       await (await openFile(path)).close();
-      const origin: Origin = { system: "file", name: config.path, partition: undefined };
-      const reader = new FileReader({ ...config, path, format, origin }, context.clock);
+      const reader = new FileReader({ ...config, path, name: config.path, format }, context.clock);
       return singlePartition(config.path, context.task.instance, (from, stop) => reader.read(from ?? 0, stop));
     },
   };
@@ -96,12 +95,19 @@ async function openFile(path: string): Promise<FileHandle> {
   throw new MillraceError(`${path} is a directory; give the path of one file`);
 }
 
+/** Lines of a file that was changed or replaced are not those of before, although they have their numbers. */
+async function originOf(name: string, file: FileHandle): Promise<Origin> {
+  const { size, mtimeNs, ino } = await file.stat({ bigint: true });
+  return { system: "file", name, partition: undefined, edition: `${size}-${mtimeNs}-${ino}` };
+}
+
 interface ReaderOptions {
   readonly path: string;
+  /** The path as the task gives it. */
+  readonly name: string;
   readonly format: FileFormat;
   readonly pace?: { readonly by: string; readonly factor: number } | undefined;
   readonly maxLineBytes: number;
-  readonly origin: Origin;
 }
 
 const MOST_EVENTS = 1024;
@@ -112,15 +118,18 @@ const IDLE = 1000;
 class FileReader {
   readonly #options: ReaderOptions;
   readonly #clock: Clock;
+  #origin: Origin;
 
   constructor(options: ReaderOptions, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
+    this.#origin = { system: "file", name: options.name, partition: undefined };
   }
 
   async *read(from: Position, stop: AbortSignal): AsyncGenerator<Batch> {
-    const { path, format, maxLineBytes, pace } = this.#options;
+    const { path, name, format, maxLineBytes, pace } = this.#options;
     await using file = await openFile(path);
+    this.#origin = await originOf(name, file);
     const pacer = pace === undefined ? undefined : new Pacer(pace, this.#clock);
     let position = from;
     try {
@@ -192,7 +201,8 @@ class FileReader {
   }
 
   #event(records: FileRecords, index: number): Event | DataError {
-    const { format, origin } = this.#options;
+    const { format } = this.#options;
+    const origin = this.#origin;
     const offset = records.lines[index] as number;
     let value = records.values[index];
     if (format === "text" || format === "json") {
@@ -216,6 +226,6 @@ class FileReader {
 
   #dataError(error: unknown): unknown {
     if (!(error instanceof LineTooLongError || error instanceof RowError)) return error;
-    return new DataError("source", { origin: this.#options.origin, offset: error.line }, error);
+    return new DataError("source", { origin: this.#origin, offset: error.line }, error);
   }
 }

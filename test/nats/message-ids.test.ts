@@ -27,3 +27,8 @@ test("all events of a record have ids of their own, in whatever order their keys
   assert.deepEqual(idsOf(events), ids);
   assert.deepEqual(idsOf(events.slice(9)), ids.slice(9));
 });
+
+test("records at the same place of another edition of an origin have ids of their own", () => {
+  const editions = ["1", "2", undefined].map((edition) => ({ ...event(7, "a"), origin: { ...origin, ...(edition && { edition }) } }));
+  assert.equal(new Set(idsOf(editions)).size, editions.length);
+});

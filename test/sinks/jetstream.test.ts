@@ -151,6 +151,19 @@ describe("the JetStream sink: order and repeats", () => {
     assert.equal((await stored(t, address, stream)).length, 1000);
   });
 
+  it("says how many messages the stream dropped as repeats, once for each run of them", async (t) => {
+    const stream = await makeStream(t, address);
+    const spec = jetstreamSink({ subject: `${stream}.x` });
+    const notes = new Notes();
+    for (const end of [10, 15]) {
+      const sink = await spec.open(openContext(address, { notes }));
+      await sink.write(events(0, end), signal);
+      await sink[Symbol.asyncDispose]();
+    }
+    const why = "it has messages with the same ids from within its duplicate window";
+    assert.deepEqual(notes.lines, [`the stream dropped 10 messages on ${stream}.x as repeats: ${why}`]);
+  });
+
   it("keeps apart what is different: partitions, tasks, results of one event, windows that begin with the same one", async (t) => {
     const stream = await makeStream(t, address);
     const spec = jetstreamSink({ subject: `${stream}.x` });

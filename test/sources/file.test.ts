@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { open as openFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, test, type TestContext } from "node:test";
@@ -199,6 +199,20 @@ describe("a file that can't be read", () => {
       for await (const partition of source.partitions(new AbortController().signal)) for await (const _ of partition.read(undefined));
     }, NotReadyError);
   });
+});
+
+test("a file that was changed or replaced is another edition of its name, one read again is not", async (t) => {
+  const folder = tempFolder(t);
+  const path = join(folder, "in.text");
+  const edition = async () => (await readPath(t, { path })).batches[0]?.events[0]?.origin.edition;
+  writeFileSync(path, "a\n");
+  const first = await edition();
+  assert.equal(await edition(), first);
+  writeFileSync(path, "b\n");
+  const changed = await edition();
+  writeFileSync(join(folder, "new"), "b\n");
+  renameSync(join(folder, "new"), path);
+  assert.equal(new Set([undefined, first, changed, await edition()]).size, 4);
 });
 
 test("a relative path counts from the directory of the settings", async (t) => {

@@ -2,6 +2,7 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
 import { JetStreamApiError, JetStreamError, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection as Client } from "@nats-io/transport-node";
+import { PermissionViolationError } from "@nats-io/transport-node";
 
 import type { Clock } from "../clock.ts";
 import { sleep } from "../clock.ts";
@@ -82,6 +83,11 @@ export function isMissing(error: unknown): error is JetStreamApiError {
 /** Whether JetStream says that it has no such stream. */
 export function isStreamMissing(error: unknown): boolean {
   return error instanceof JetStreamApiError && error.code === ApiCode.streamNotFound;
+}
+
+/** Whether the server does not let this user ask for that. */
+export function isDenied(error: unknown): error is Error {
+  return error instanceof Error && error.cause instanceof PermissionViolationError;
 }
 
 /** What JetStream refused, as an error of ours that says what was asked. */

@@ -25,6 +25,8 @@ export interface WantedConsumer {
   readonly ackWait: number;
   readonly maxAckPending: number;
   readonly maxDeliver: number;
+  /** Which of them the task gives itself, and does not leave to their defaults. */
+  readonly explicit: Readonly<Record<"ackWait" | "maxAckPending" | "maxDeliver", boolean>>;
   /** Whether one instance at a time owns it, instead of all sharing it. */
   readonly owned: boolean;
   /** How long an owner may be silent until another takes over. */

@@ -1,6 +1,8 @@
 import type { ConsumerInfo } from "@nats-io/jetstream";
 
+import type { Logger } from "../contracts.ts";
 import type { JetStreamApi } from "./api.ts";
+import { fitSettings } from "./consumer-settings.ts";
 import type { Resume, WantedConsumer } from "./consumers.ts";
 import { ensureConsumer } from "./consumers.ts";
 
@@ -8,11 +10,14 @@ import { ensureConsumer } from "./consumers.ts";
 export class DurableConsumer {
   readonly #api: JetStreamApi;
   readonly #wanted: WantedConsumer;
+  readonly #logger: Logger;
   #resume: Resume | undefined;
+  #warned: string | undefined;
 
-  constructor(api: JetStreamApi, wanted: WantedConsumer) {
+  constructor(api: JetStreamApi, wanted: WantedConsumer, logger: Logger) {
     this.#api = api;
     this.#wanted = wanted;
+    this.#logger = logger;
   }
 
   /** When the stream was created, as last found. */
@@ -21,14 +26,17 @@ export class DurableConsumer {
   }
 
   /**
-   * Finds the consumer, or creates it where the task says so. One that was there before and is gone begins where the old one
+   * Finds the consumer, or creates it and gives it the task's settings where the task says so. One that was there before and is gone begins where the old one
    * was acknowledged, as far as it is known here: nothing is lost, some may come again.
    * @throws {NotReadyError} when the stream or the consumer is missing
    * @throws {ConfigError} when it can't do what the task needs
    */
   async find(signal: AbortSignal): Promise<ConsumerInfo> {
-    const { info, created } = await ensureConsumer(this.#api, signal, this.#wanted, this.#resume);
-    this.#resume = { after: info.ack_floor.stream_seq, created };
+    const found = await ensureConsumer(this.#api, signal, this.#wanted, this.#resume);
+    const { info, warning } = await fitSettings(this.#api, signal, found.info, this.#wanted);
+    if (warning !== undefined && warning !== this.#warned) this.#logger.warn({ consumer: this.#wanted.name }, warning);
+    this.#warned = warning;
+    this.#resume = { after: info.ack_floor.stream_seq, created: found.created };
     return info;
   }
 

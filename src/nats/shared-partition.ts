@@ -4,6 +4,7 @@ import type { Batch, Event, Position } from "../batch.ts";
 import { NO_WATERMARK } from "../batch.ts";
 import { InfrastructureError } from "../errors.ts";
 import { Acknowledger } from "./acknowledger.ts";
+import { editCommand } from "./consumer-settings.ts";
 import { millisecondsOf } from "./consumers.ts";
 import type { Delivery } from "./delivery.ts";
 import { Ack, againAfter } from "./delivery.ts";
@@ -156,7 +157,12 @@ export class SharedPartition implements JetStreamPartition {
     if (this.#limit <= 0 || delivered > 0 || this.#stalled) return;
     if (this.#held.size < this.#limit || this.#parts.clock.now() - this.#acknowledged < STALLED) return;
     this.#stalled = true;
-    const reason = `consumer ${this.name}: ${this.#held.size} messages are worked on and not acknowledged, as many as its max_ack_pending allows; the server delivers no more until some are done: raise maxAckPending`;
+    const { wanted } = this.#parts;
+    // Without `create` the task's setting does nothing to a consumer that is there.
+    const remedy = wanted.create
+      ? "raise maxAckPending of the task"
+      : `raise its limit (${editCommand(wanted, `--max-pending=${2 * this.#limit}`)})`;
+    const reason = `consumer ${this.name}: ${this.#held.size} messages are worked on and not acknowledged, as many as its max_ack_pending allows; the server delivers no more until some are done: ${remedy}`;
     this.#parts.logger.warn({ consumer: this.name }, reason);
     this.#parts.waiting(reason);
   }

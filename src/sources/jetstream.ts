@@ -19,6 +19,8 @@ import { DecodedPartition } from "./decoded-partition.ts";
 const MIB = 1_048_576;
 /** Messages that wait for each partition. */
 const PREFETCH = 4096;
+/** Messages under way of a consumer that instances share, where the task says nothing. */
+const MAX_ACK_PENDING = 65_536;
 /** An owner's messages are never delivered to another while it lives, so there is nothing to hurry it for. */
 const OWNED_ACK_WAIT = "7d";
 
@@ -39,7 +41,12 @@ export const jetstreamSourceConfig = z
       .regex(NAME_FORM, "is no name of a consumer: no spaces, dots, *, >, / or \\")
       .optional()
       .describe("durable consumer; default millrace-<task id>"),
-    create: z.boolean().default(false).describe("make the stream (of the given subjects) and the consumer when they are missing"),
+    create: z
+      .boolean()
+      .default(false)
+      .describe(
+        "make the stream (of the given subjects) and the consumer when they are missing, and keep the consumer's settings like the task's",
+      ),
     from: z.enum(["earliest", "latest"]).default("earliest").describe("where a consumer begins that is created"),
     format: z.enum(["json", "text", "bytes", "msgpack", "csv"]).optional().describe("decodes values here; without it they are bytes"),
     key: z
@@ -56,8 +63,8 @@ export const jetstreamSourceConfig = z
     maxAckPending: z
       .int()
       .min(1)
-      .default(65_536)
-      .describe("messages under way over all instances; a consumer that one instance owns has no limit"),
+      .optional()
+      .describe(`messages under way over all instances, default ${MAX_ACK_PENDING}; a consumer that one instance owns has no limit`),
     maxDeliver: z.int().min(1).optional().describe("how often the server delivers a message at most; default: until it is acknowledged"),
     retryAfter: duration.default("5s").describe("when a message is delivered again that a failing pipeline gave up"),
     takeover: duration.default("15s").describe("how long the owner of a consumer may be silent until another instance takes over"),
@@ -158,7 +165,7 @@ class JetStreamSource implements Source {
     const parts: PartitionParts = {
       api,
       wanted: this.#wanted,
-      consumer: new DurableConsumer(api, this.#wanted),
+      consumer: new DurableConsumer(api, this.#wanted, logger),
       limits: { messages: PREFETCH, bytes: this.#config.maxWaiting },
       events: new EventMaker(this.#wanted.stream, this.#config.key),
       clock,
@@ -184,8 +191,13 @@ function wantedConsumer(config: Config, subjects: readonly string[], context: Op
     create: config.create,
     from: config.from,
     ackWait: milliseconds(config.ackWait ?? (owned ? OWNED_ACK_WAIT : "30s"), "ackWait"),
-    maxAckPending: owned ? -1 : config.maxAckPending,
+    maxAckPending: owned ? -1 : (config.maxAckPending ?? MAX_ACK_PENDING),
     maxDeliver: config.maxDeliver ?? -1,
+    explicit: {
+      ackWait: config.ackWait !== undefined,
+      maxAckPending: !owned && config.maxAckPending !== undefined,
+      maxDeliver: config.maxDeliver !== undefined,
+    },
     owned,
     takeover: milliseconds(config.takeover, "takeover"),
   };

@@ -121,12 +121,24 @@ describe("a JetStream consumer that instances share", () => {
     await ackPending(manager, stream, "millrace-test", 0);
   });
 
+  it("says how to raise the max_ack_pending of a consumer that the task may not change", async (t) => {
+    const stream = await makeStream(t, address);
+    await store(t, address, `${stream}.x`, numbers(0, 30));
+    const { manager } = await natsClient(t, address);
+    await manager.consumers.add(stream, { durable_name: "mine", ack_policy: "explicit", max_ack_pending: 10 });
+    await using reader = open(stream, { commit: false, settings: { consumer: "mine", create: false } });
+    const remedy = `raise its limit (nats consumer edit ${stream} mine --max-pending=20)`;
+    await until("it is told", () => reader.notes.reasons.some((reason) => reason?.includes(remedy)), { timeout: 15_000 });
+  });
+
   it("says so when max_ack_pending holds everything back", async (t) => {
     const stream = await makeStream(t, address);
     await store(t, address, `${stream}.x`, numbers(0, 30));
     await using reader = open(stream, { commit: false, settings: { maxAckPending: 10 } });
     await until("ten are read", () => reader.events.length === 10);
-    await until("it is told", () => reader.notes.reasons.some((reason) => reason?.includes("raise maxAckPending")), { timeout: 15_000 });
+    await until("it is told", () => reader.notes.reasons.some((reason) => reason?.includes("raise maxAckPending of the task")), {
+      timeout: 15_000,
+    });
     await reader.partition?.commit(11);
     await until("the next ten are read", () => reader.events.length === 20);
     assert.equal(reader.notes.reasons.at(-1), undefined);
@@ -243,7 +255,7 @@ describe("a JetStream consumer that one instance owns", () => {
     const { manager } = await natsClient(t, address);
     const pinned = { priority_groups: ["millrace"], priority_policy: "pinned_client" as const };
     await manager.consumers.add(stream, { durable_name: "small", ack_policy: "all", max_ack_pending: 10, ...pinned });
-    await using reader = open(stream, { stateful: true, commit: false, settings: { consumer: "small" } });
+    await using reader = open(stream, { stateful: true, commit: false, settings: { consumer: "small", create: false } });
     await reader.ended;
     assert.equal(reader.events.length, 10);
     assert.ok(reader.error instanceof ConfigError);

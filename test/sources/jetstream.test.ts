@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { headers } from "@nats-io/transport-node";
+import { jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { connect, headers } from "@nats-io/transport-node";
 
 import { NO_WATERMARK } from "../../src/batch.ts";
 import { ConfigError, DataError, NotReadyError } from "../../src/errors.ts";
 import { jetstreamSource, jetstreamSourceConfig } from "../../src/sources/jetstream.ts";
 import type { ReaderOptions } from "../support/jetstream.ts";
 import { ackPending, deleteAfter, makeStream, natsClient, numbers, Reader, store, uniqueName } from "../support/jetstream.ts";
-import { nats } from "../support/services/index.ts";
+import { nats, startNats } from "../support/services/index.ts";
 import { until } from "../support/until.ts";
 
 const address = await nats();
@@ -166,6 +167,51 @@ describe("the JetStream source: what is missing or does not fit", () => {
     assert.deepEqual((await manager.streams.info(stream)).config.subjects, [`${stream}.*`]);
     const { config } = await manager.consumers.info(stream, "millrace-test");
     assert.deepEqual([config.ack_policy, config.max_ack_pending, config.ack_wait], ["explicit", 77, 9_000_000_000]);
+  });
+
+  it("gives an existing consumer the settings of a task that may create it", async (t) => {
+    const stream = await makeStream(t, address);
+    const { manager } = await natsClient(t, address);
+    await manager.consumers.add(stream, { durable_name: "mine", ack_policy: "explicit", max_ack_pending: 10, max_deliver: 3 });
+    await store(t, address, `${stream}.x`, ["a"]);
+    await using reader = open({ stream, consumer: "mine", create: true, ackWait: "9s", maxDeliver: 5 });
+    await until("it reads", () => reader.events.length === 1);
+    const { config } = await manager.consumers.info(stream, "mine");
+    assert.deepEqual([config.ack_wait, config.max_ack_pending, config.max_deliver], [9_000_000_000, 65_536, 5]);
+    assert.deepEqual(reader.notes.lines, []);
+  });
+
+  it("leaves an existing consumer of others as it is, and says once in what the task's settings differ", async (t) => {
+    const stream = await makeStream(t, address);
+    const { manager } = await natsClient(t, address);
+    await manager.consumers.add(stream, { durable_name: "mine", ack_policy: "explicit", max_ack_pending: 10 });
+    for (const settings of [{}, { ackWait: "9s", maxAckPending: 20 }]) {
+      await using reader = open({ stream, consumer: "mine", ...settings });
+      await until("it reads", () => reader.partition !== undefined);
+      const { config } = await manager.consumers.info(stream, "mine");
+      assert.deepEqual([config.ack_wait, config.max_ack_pending], [30_000_000_000, 10]);
+      const differences = "its ack_wait is 30s, the task's ackWait 9s, its max_ack_pending is 10, the task's maxAckPending 20";
+      const start = `consumer "mine" of stream "${stream}" differs from the task, whose settings have no effect`;
+      const command = `nats consumer edit ${stream} mine --wait=9s --max-pending=20`;
+      assert.deepEqual(reader.notes.lines, "ackWait" in settings ? [`${start}: ${differences}; change it (${command})`] : []);
+    }
+  });
+
+  it("reads from an existing consumer that it may not change as well", async (t) => {
+    const deny = '["$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.CREATE.>"]';
+    const users = `{ user: all, password: a }, { user: few, password: b, permissions: { publish: { deny: ${deny} } } }`;
+    await using service = await startNats({ config: `authorization { users: [${users}] }` });
+    const as = (user: string) => service.address.replace("nats://", `nats://${user}@`);
+    const all = await connect({ servers: service.address, user: "all", pass: "a" });
+    t.after(() => all.close());
+    const manager = await jetstreamManager(all);
+    await manager.streams.add({ name: "any", subjects: ["any"] });
+    await manager.consumers.add("any", { durable_name: "mine", ack_policy: "explicit", max_ack_pending: 10 });
+    await jetstream(all).publish("any", "a");
+    await using reader = new Reader(as("few:b"), jetstreamSource({ stream: "any", consumer: "mine", create: true }));
+    await until("it reads", () => reader.events.length === 1);
+    const warning = reader.notes.lines.find((line) => line.startsWith('consumer "mine"'));
+    assert.match(warning ?? "", /its max_ack_pending is 10, .*; it can't be changed from here: Permissions Violation for Publish/);
   });
 
   it("names everything of an existing consumer that does not fit", async (t) => {

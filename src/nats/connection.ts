@@ -5,7 +5,13 @@
 import { lookup } from "node:dns/promises";
 
 import type { NatsConnection as Client } from "@nats-io/transport-node";
-import { connect, credsAuthenticator, tokenAuthenticator, usernamePasswordAuthenticator } from "@nats-io/transport-node";
+import {
+  connect,
+  credsAuthenticator,
+  PermissionViolationError,
+  tokenAuthenticator,
+  usernamePasswordAuthenticator,
+} from "@nats-io/transport-node";
 
 import type { Clock } from "../clock.ts";
 import { sleep } from "../clock.ts";
@@ -14,6 +20,7 @@ import type { Lease, Logger, OpenContext } from "../contracts.ts";
 import { InfrastructureError, messageOf } from "../errors.ts";
 import type { NatsAddress } from "./address.ts";
 import { parseAddress } from "./address.ts";
+import { Denials } from "./denials.ts";
 
 /** How long one attempt to connect may take, in milliseconds. */
 const CONNECT_TIMEOUT = 5000;
@@ -43,6 +50,8 @@ export function leaseLink(context: OpenContext): Promise<Lease<NatsLink>> {
  * would be dropped in silence, and why a server can't be reached would not be told.
  */
 export class NatsLink implements AsyncDisposable {
+  /** What its user may not do. */
+  readonly denials: Denials;
   readonly #addresses: NatsAddress[];
   readonly #credentials: string | undefined;
   readonly #logger: Logger;
@@ -58,6 +67,7 @@ export class NatsLink implements AsyncDisposable {
     this.#credentials = settings.credentials;
     this.#logger = logger;
     this.#clock = clock;
+    this.denials = new Denials(clock);
     this.#running = this.#run();
   }
 
@@ -104,6 +114,7 @@ export class NatsLink implements AsyncDisposable {
     }
     await this.#running;
     this.#listeners.clear();
+    this.denials.forget();
   }
 
   async #run(): Promise<void> {
@@ -124,7 +135,13 @@ export class NatsLink implements AsyncDisposable {
   async #use(client: Client): Promise<void> {
     this.#up(client);
     for await (const status of client.status()) {
-      if (status.type === "error") this.#logger.warn({ system: "nats" }, `NATS ${client.getServer()} reports: ${status.error.message}`);
+      if (status.type !== "error") continue;
+      const { error } = status;
+      const news =
+        error instanceof PermissionViolationError
+          ? this.denials.note(error, client.getServer())
+          : `NATS ${client.getServer()} reports: ${error.message}`;
+      if (news !== undefined) this.#logger.warn({ system: "nats" }, news);
     }
     const error = await client.closed();
     if (!this.#closing.signal.aborted)
@@ -193,6 +210,7 @@ export class NatsLink implements AsyncDisposable {
     if (this.#reason !== undefined) this.#logger.info({ system: "nats" }, `NATS is there: connected to ${client.getServer()}`);
     this.#client = client;
     this.#reason = undefined;
+    this.denials.forget();
     this.#tell();
   }
 

@@ -110,9 +110,13 @@ class JetStreamSink implements Sink {
   readonly #encode: (value: unknown) => Uint8Array | string | null;
   readonly #keyHeader: string | undefined;
   readonly #keyed: boolean;
-  readonly #unwatch: () => void;
+  /** The subject with wildcards in the place of keys. */
+  readonly #pattern: string;
+  readonly #unwatch: readonly (() => void)[];
   #prepared = false;
   #refusing = false;
+  /** Why this user may not publish there. */
+  #denied: string | undefined;
 
   constructor(config: Config, context: OpenContext, lease: Lease<NatsLink>) {
     const link = lease.resource;
@@ -125,14 +129,27 @@ class JetStreamSink implements Sink {
       { messages: config.window, bytes: config.windowBytes },
       context.clock,
       () =>
-        this.#report(`JetStream does not confirm messages on ${config.subject}: it does not answer, or this user may not publish there`),
+        this.#report(
+          this.#denied ??
+            `JetStream does not confirm messages on ${config.subject}: it does not answer, or this user may not publish there`,
+        ),
       (count) => this.#tellRepeats(count),
     );
     this.#ids = new MessageIds(context.task.id, `${context.part ?? "sink"}:${encodeToken(config.subject)}`);
     this.#encode = encoderFor(config.format);
     this.#keyHeader = config.key === "none" ? undefined : config.key.header;
     this.#keyed = config.subject.includes(KEY);
-    this.#unwatch = link.watch((_, reason) => context.waiting(reason));
+    this.#pattern = config.subject
+      .split(".")
+      .map((token) => (token.includes(KEY) ? "*" : token))
+      .join(".");
+    this.#unwatch = [
+      link.watch((_, reason) => context.waiting(reason)),
+      link.denials.watch(this.#pattern, "no message can be stored there", (reason) => {
+        this.#denied = reason;
+        if (reason !== undefined) this.#report(reason);
+      }),
+    ];
     if (link.reason !== undefined) context.waiting(link.reason);
   }
 
@@ -174,18 +191,14 @@ class JetStreamSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#unwatch();
+    for (const unwatch of this.#unwatch) unwatch();
     await this.#publisher[Symbol.asyncDispose]();
     await this.#lease[Symbol.asyncDispose]();
   }
 
   async #prepare(signal: AbortSignal): Promise<void> {
-    const { subject, stream, create } = this.#config;
-    const pattern = subject
-      .split(".")
-      .map((token) => (token.includes(KEY) ? "*" : token))
-      .join(".");
-    await ensureTarget(this.#api, signal, { subject: pattern, stream, create });
+    const { stream, create } = this.#config;
+    await ensureTarget(this.#api, signal, { subject: this.#pattern, stream, create });
     this.#prepared = true;
   }
 

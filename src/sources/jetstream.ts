@@ -21,6 +21,8 @@ const MIB = 1_048_576;
 const PREFETCH = 4096;
 /** Messages under way of a consumer that instances share, where the task says nothing. */
 const MAX_ACK_PENDING = 65_536;
+/** How long a refused acknowledgement is told after the last one, at most. In milliseconds. */
+const LONGEST_DENIAL = 3_600_000;
 /** An owner's messages are never delivered to another while it lives, so there is nothing to hurry it for. */
 const OWNED_ACK_WAIT = "7d";
 
@@ -120,7 +122,7 @@ class JetStreamSource implements Source {
   readonly #wanted: WantedConsumer;
   readonly #context: OpenContext;
   readonly #lease: Lease<NatsLink>;
-  readonly #unwatch: () => void;
+  readonly #unwatch: readonly (() => void)[];
   #partition: JetStreamPartition | undefined;
 
   constructor(config: Config, subjects: readonly string[], context: OpenContext, options: SourceOptions, lease: Lease<NatsLink>) {
@@ -129,7 +131,7 @@ class JetStreamSource implements Source {
     this.#wanted = wantedConsumer(config, subjects, context, options);
     this.#lease = lease;
     const link = lease.resource;
-    this.#unwatch = link.watch((_, reason) => context.waiting(reason));
+    this.#unwatch = [link.watch((_, reason) => context.waiting(reason)), ...watchDenials(link, this.#wanted, context)];
     if (link.reason !== undefined) context.waiting(link.reason);
   }
 
@@ -154,7 +156,7 @@ class JetStreamSource implements Source {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#unwatch();
+    for (const unwatch of this.#unwatch) unwatch();
     await this.#lease[Symbol.asyncDispose]();
   }
 
@@ -201,6 +203,21 @@ function wantedConsumer(config: Config, subjects: readonly string[], context: Op
     owned,
     takeover: milliseconds(config.takeover, "takeover"),
   };
+}
+
+/** Without these permissions of its user nothing comes, or everything comes again and again, and nothing else would say so. */
+function watchDenials(link: NatsLink, { stream, name, ackWait }: WantedConsumer, context: OpenContext): (() => void)[] {
+  const tell = (reason: string | undefined) => context.waiting(reason);
+  const consumer = context.mode === "debug" ? "*" : name;
+  // Until what is not acknowledged has come again, and was refused again.
+  const lasts = Math.min(2 * Math.max(ackWait, 30_000), LONGEST_DENIAL);
+  const again = "no message can be acknowledged and each comes again";
+  return [
+    link.denials.watch(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, "no message can be asked for", tell),
+    link.denials.watch(`$JS.ACK.${stream}.${consumer}.>`, again, tell, lasts),
+    // With the domain and the account.
+    link.denials.watch(`$JS.ACK.*.*.${stream}.${consumer}.>`, again, tell, lasts),
+  ];
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import fc from "fast-check";
 
-import { asName, decodeToken, encodeToken, FILTER_FORM, NAME_FORM } from "../../src/nats/subjects.ts";
+import { asName, covers, decodeToken, encodeToken, FILTER_FORM, NAME_FORM } from "../../src/nats/subjects.ts";
 
 test("any text is one token of a subject, and comes back as it was", () => {
   fc.assert(
@@ -21,4 +21,12 @@ test("any text gives the name of a consumer", () => {
   assert.match(asName("a.b"), NAME_FORM);
   assert.match("a.*.>", FILTER_FORM);
   assert.doesNotMatch("a..b", FILTER_FORM);
+});
+
+test("a pattern covers the subjects that NATS takes for its own", () => {
+  const covered = (pattern: string) => ["a", "a.b", "a.c", "a.b.c"].filter((subject) => covers(pattern, subject));
+  assert.deepEqual(covered("a.b"), ["a.b"]);
+  assert.deepEqual(covered("a.*"), ["a.b", "a.c"]);
+  assert.deepEqual(covered("a.>"), ["a.b", "a.c", "a.b.c"]);
+  assert.deepEqual(covered("*.*.c"), ["a.b.c"]);
 });

@@ -276,7 +276,7 @@ describe("the JetStream sink: a server with accounts", () => {
     }
   });
 
-  it("says so when messages are not confirmed, as where the user may not publish", async () => {
+  it("says so where the user may not publish", async () => {
     const users = '{ user: all, password: a }, { user: few, password: b, permissions: { publish: { deny: ["any"] } } }';
     await using service = await startNats({ config: `authorization { users: [${users}] }` });
     const all = await jetstreamSink({ subject: "any", stream: "any", create: true }).open(
@@ -289,7 +289,7 @@ describe("the JetStream sink: a server with accounts", () => {
     );
     const end = new AbortController();
     const writing = assert.rejects(sink.write(events(0, 1), end.signal), /enough/);
-    await until("the reason is told", () => notes.reasons.some((reason) => /does not confirm messages on any/.test(reason ?? "")));
+    await until("the reason is told", () => notes.reasons.some((reason) => /not let this user publish to any,/.test(reason ?? "")));
     end.abort(new Error("enough"));
     await writing;
   });

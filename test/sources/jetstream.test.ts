@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, it, type TestContext } from "node:test";
 
+import type { JetStreamManager } from "@nats-io/jetstream";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, headers } from "@nats-io/transport-node";
 
@@ -24,6 +25,19 @@ async function failure(settings: Settings, options: ReaderOptions = {}): Promise
   await using reader = open(settings, options);
   await reader.ended;
   return reader.error;
+}
+
+/** A server of its own with a stream `any` of one message, and the address for a user who may not publish to some subjects. */
+async function limitedUser(t: TestContext, deny: readonly string[]): Promise<{ limited: string; manager: JetStreamManager }> {
+  const few = `{ user: few, password: b, permissions: { publish: { deny: ${JSON.stringify(deny)} } } }`;
+  const service = await startNats({ config: `authorization { users: [{ user: all, password: a }, ${few}] }` });
+  t.after(() => service[Symbol.asyncDispose]());
+  const client = await connect({ servers: service.address, user: "all", pass: "a" });
+  t.after(() => client.close());
+  const manager = await jetstreamManager(client);
+  await manager.streams.add({ name: "any", subjects: ["any"] });
+  await jetstream(client).publish("any", "a");
+  return { limited: service.address.replace("nats://", "nats://few:b@"), manager };
 }
 
 describe("the JetStream source: events", () => {
@@ -198,17 +212,9 @@ describe("the JetStream source: what is missing or does not fit", () => {
   });
 
   it("reads from an existing consumer that it may not change as well", async (t) => {
-    const deny = '["$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.CREATE.>"]';
-    const users = `{ user: all, password: a }, { user: few, password: b, permissions: { publish: { deny: ${deny} } } }`;
-    await using service = await startNats({ config: `authorization { users: [${users}] }` });
-    const as = (user: string) => service.address.replace("nats://", `nats://${user}@`);
-    const all = await connect({ servers: service.address, user: "all", pass: "a" });
-    t.after(() => all.close());
-    const manager = await jetstreamManager(all);
-    await manager.streams.add({ name: "any", subjects: ["any"] });
+    const { limited, manager } = await limitedUser(t, ["$JS.API.CONSUMER.CREATE.>", "$JS.API.CONSUMER.DURABLE.CREATE.>"]);
     await manager.consumers.add("any", { durable_name: "mine", ack_policy: "explicit", max_ack_pending: 10 });
-    await jetstream(all).publish("any", "a");
-    await using reader = new Reader(as("few:b"), jetstreamSource({ stream: "any", consumer: "mine", create: true }));
+    await using reader = new Reader(limited, jetstreamSource({ stream: "any", consumer: "mine", create: true }));
     await until("it reads", () => reader.events.length === 1);
     const warning = reader.notes.lines.find((line) => line.startsWith('consumer "mine"'));
     assert.match(warning ?? "", /its max_ack_pending is 10, .*; it can't be changed from here: Permissions Violation for Publish/);
@@ -237,6 +243,28 @@ describe("the JetStream source: what is missing or does not fit", () => {
     assert.match(wrong({ stream: "S", subject: "a", subjects: ["b"] })[0] ?? "", /either "subject" or "subjects"/);
     assert.match(wrong({ stream: "S", ackWait: "soon" })[0] ?? "", /milliseconds/);
     assert.match(wrong({ stream: "S", durable: "x" })[0] ?? "", /durable/);
+  });
+});
+
+describe("the JetStream source: permissions", () => {
+  it("says that its user may not ask for messages", async (t) => {
+    const { limited } = await limitedUser(t, ["$JS.API.CONSUMER.MSG.NEXT.>"]);
+    for (const stateful of [false, true]) {
+      await using reader = new Reader(limited, jetstreamSource({ stream: "any", create: true }), { stateful, task: `t${stateful}` });
+      const subject = `$JS.API.CONSUMER.MSG.NEXT.any.millrace-t${stateful}`;
+      const said = new RegExp(`does not let this user publish to ${RegExp.escape(subject)}, so no message can be asked for: allow it`);
+      await until("the reason is told", () => reader.notes.reasons.some((reason) => said.test(reason ?? "")));
+      assert.deepEqual([reader.notes.lines.length, said.test(reader.notes.lines[0] ?? "")], [1, true]);
+    }
+  });
+
+  it("says once that its user may not acknowledge, whatever the number of messages", async (t) => {
+    const { limited } = await limitedUser(t, ["$JS.ACK.>"]);
+    await using reader = new Reader(limited, jetstreamSource({ stream: "any", create: true, ackWait: "1s" }));
+    await until("it comes again", () => reader.events.length > 2);
+    const said = /does not let this user publish to \$JS\.ACK\.any\.millrace-test\.>, so no message can be acknowledged/;
+    assert.match(reader.notes.reasons.at(-1) ?? "", said);
+    assert.deepEqual([reader.notes.lines.length, said.test(reader.notes.lines[0] ?? "")], [1, true]);
   });
 });
 

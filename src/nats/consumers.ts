@@ -88,7 +88,7 @@ export async function ensureConsumer(
   signal: AbortSignal,
   wanted: WantedConsumer,
   resume: Resume | undefined,
-): Promise<{ readonly info: ConsumerInfo; readonly created: string }> {
+): Promise<{ readonly info: ConsumerInfo; readonly stream: StreamInfo }> {
   const stream = await ensureStream(api, signal, wanted);
   let info: ConsumerInfo;
   try {
@@ -107,7 +107,7 @@ export async function ensureConsumer(
     );
   }
   checkConsumer(info.config, wanted);
-  return { info, created: stream.created };
+  return { info, stream };
 }
 
 function firstSequence(stream: StreamInfo, from: StartAt, resume: Resume | undefined): number {

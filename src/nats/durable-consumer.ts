@@ -1,4 +1,4 @@
-import type { ConsumerInfo } from "@nats-io/jetstream";
+import type { ConsumerInfo, StreamInfo } from "@nats-io/jetstream";
 
 import type { Logger } from "../contracts.ts";
 import type { JetStreamApi } from "./api.ts";
@@ -12,7 +12,7 @@ export class DurableConsumer {
   readonly #wanted: WantedConsumer;
   readonly #logger: Logger;
   #resume: Resume | undefined;
-  #warned: string | undefined;
+  readonly #warned = new Set<string>();
 
   constructor(api: JetStreamApi, wanted: WantedConsumer, logger: Logger) {
     this.#api = api;
@@ -34,9 +34,9 @@ export class DurableConsumer {
   async find(signal: AbortSignal): Promise<ConsumerInfo> {
     const found = await ensureConsumer(this.#api, signal, this.#wanted, this.#resume);
     const { info, warning } = await fitSettings(this.#api, signal, found.info, this.#wanted);
-    if (warning !== undefined && warning !== this.#warned) this.#logger.warn({ consumer: this.#wanted.name }, warning);
-    this.#warned = warning;
-    this.#resume = { after: info.ack_floor.stream_seq, created: found.created };
+    this.#warn(warning);
+    this.#warn(removalWarning(found.stream, this.#wanted));
+    this.#resume = { after: info.ack_floor.stream_seq, created: found.stream.created };
     return info;
   }
 
@@ -55,4 +55,17 @@ export class DurableConsumer {
       // Gone, or nobody wants to know any more.
     }
   }
+
+  #warn(text: string | undefined): void {
+    if (text === undefined || this.#warned.has(text)) return;
+    this.#warned.add(text);
+    this.#logger.warn({ consumer: this.#wanted.name }, text);
+  }
+}
+
+/** The server takes a message that the stream removes for acknowledged, and with it all before it of a consumer that is owned. */
+function removalWarning({ config }: StreamInfo, { stream, owned, task }: WantedConsumer): string | undefined {
+  const most = config.max_msgs_per_subject;
+  if (!owned || most === undefined || most <= 0) return undefined;
+  return `stream "${stream}" keeps ${most} messages of a subject (max_msgs_per_subject): when it removes one that task "${task}" has read into its state, that and all before it count as acknowledged, and are missing there after a restart; read a stream without that setting`;
 }

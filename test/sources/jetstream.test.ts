@@ -220,6 +220,19 @@ describe("the JetStream source: what is missing or does not fit", () => {
     assert.match(warning ?? "", /its max_ack_pending is 10, .*; it can't be changed from here: Permissions Violation for Publish/);
   });
 
+  it("warns once of a stream that removes what a pipeline with state may hold", async (t) => {
+    const stream = await makeStream(t, address, { max_msgs_per_subject: 3 });
+    await store(t, address, `${stream}.x`, ["a"]);
+    for (const stateful of [false, true]) {
+      await using reader = open({ stream, create: true, consumer: `c-${stateful}` }, { stateful });
+      await until("it reads", () => reader.events.length === 1);
+      const warnings = reader.notes.lines.filter((line) =>
+        line.startsWith(`stream "${stream}" keeps 3 messages of a subject (max_msgs_per`),
+      );
+      assert.equal(warnings.length, stateful ? 1 : 0);
+    }
+  });
+
   it("names everything of an existing consumer that does not fit", async (t) => {
     const stream = await makeStream(t, address);
     const { manager } = await natsClient(t, address);

@@ -14,6 +14,7 @@ import { MessageIds } from "../nats/message-ids.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import { Publisher } from "../nats/publisher.ts";
 import { encodeToken, NAME_FORM } from "../nats/subjects.ts";
+import type { Target } from "../nats/target.ts";
 import { ensureTarget } from "../nats/target.ts";
 import { encoderFor } from "../values.ts";
 
@@ -114,6 +115,7 @@ class JetStreamSink implements Sink {
   readonly #pattern: string;
   readonly #unwatch: readonly (() => void)[];
   #prepared = false;
+  #target: Target | undefined;
   #refusing = false;
   /** Why this user may not publish there. */
   #denied: string | undefined;
@@ -198,7 +200,7 @@ class JetStreamSink implements Sink {
 
   async #prepare(signal: AbortSignal): Promise<void> {
     const { stream, create } = this.#config;
-    await ensureTarget(this.#api, signal, { subject: this.#pattern, stream, create });
+    this.#target = await ensureTarget(this.#api, signal, { subject: this.#pattern, stream, create });
     this.#prepared = true;
   }
 
@@ -209,6 +211,12 @@ class JetStreamSink implements Sink {
     const headers = this.#headers(event);
     const size = payload.length + headers.length;
     if (size > largest) throw new RangeError(`the message has ${size} bytes with its headers; NATS takes at most ${largest} (max_payload)`);
+    const target = this.#target;
+    // The server would say so as well, but only after taking those behind it.
+    if (target?.largest !== undefined && size > target.largest)
+      throw new RangeError(
+        `the message has ${size} bytes with its headers; stream "${target.stream}" takes at most ${target.largest} (max_msg_size)`,
+      );
     return { subject: this.#keyed ? subject.replaceAll(KEY, keyToken(event.key)) : subject, payload, headers };
   }
 

@@ -207,9 +207,43 @@ describe("the JetStream sink: what can't be written", () => {
     assert.equal((await stored(t, address, stream)).length, 2);
   });
 
-  it("names an event that is too large for the stream", async (t) => {
+  it("names an event that is too large for the stream, before anything behind it is stored", async (t) => {
+    const stream = await makeStream(t, address, { max_msg_size: 1000 });
+    for (const [offset, named] of [
+      [0, {}],
+      [10, { stream }],
+    ] as const) {
+      const sink = await openSink(t, address, jetstreamSink({ subject: `${stream}.x`, ...named }));
+      const batch = [
+        ...events(offset, offset + 2),
+        event({ value: "x".repeat(2000), offset: offset + 2 }),
+        ...events(offset + 3, offset + 5),
+      ];
+      const said = `memory in/0@${offset + 2}: the message has 20\\d\\d bytes with its headers; stream "${stream}" takes at most 1000 \\(max_msg`;
+      await assert.rejects(sink.write(batch, signal), new RegExp(said));
+      await sink.write(events(offset + 5, offset + 6), signal);
+    }
+    assert.deepEqual(
+      (await stored(t, address, stream)).map(({ text }) => text),
+      ["0", "1", "5", "10", "11", "15"],
+    );
+  });
+
+  it("takes a message of just the size that the stream takes", async (t) => {
     const stream = await makeStream(t, address, { max_msg_size: 1000 });
     const sink = await openSink(t, address, jetstreamSink({ subject: `${stream}.x` }));
+    const write = (offset: number, length: number) => sink.write([event({ value: "x".repeat(length), offset })], signal);
+    const [, size] = /has (\d+) bytes/.exec(await write(1, 2000).then(String, String)) ?? [];
+    const room = 1000 - (Number(size) - 2000);
+    await assert.rejects(write(2, room + 1), /max_msg_size/);
+    await write(3, room);
+  });
+
+  it("names an event that is too large for the stream since that was changed", async (t) => {
+    const stream = await makeStream(t, address);
+    const sink = await openSink(t, address, jetstreamSink({ subject: `${stream}.x` }));
+    const { manager } = await natsClient(t, address);
+    await manager.streams.update(stream, { max_msg_size: 1000 });
     await assert.rejects(
       sink.write([event({ value: "x".repeat(2000), offset: 7 })], signal),
       /step "jetstream" at memory in\/0@7: the stream refuses it: message size exceeds maximum allowed/,
@@ -218,12 +252,13 @@ describe("the JetStream sink: what can't be written", () => {
   });
 
   it("names an event that is too large for a full stream only when what came before it is stored", async (t) => {
-    const stream = await makeStream(t, address, { max_msg_size: 1000, max_msgs: 2, discard: DiscardPolicy.New });
+    const stream = await makeStream(t, address, { max_msgs: 2, discard: DiscardPolicy.New });
     const sink = await openSink(t, address, jetstreamSink({ subject: `${stream}.x` }));
+    const { manager } = await natsClient(t, address);
+    await manager.streams.update(stream, { max_msg_size: 1000 });
     const batch = [...events(0, 4), event({ value: "x".repeat(2000), offset: 4 }), ...events(5, 7)];
     const written = assert.rejects(sink.write(batch, signal), /step "jetstream" at memory in\/0@4: the stream refuses it: message size/);
     assert.equal(await Promise.race([written, sleep(1000, "waiting")]), "waiting");
-    const { manager } = await natsClient(t, address);
     await manager.streams.update(stream, { max_msgs: -1 });
     await written;
     assert.deepEqual(

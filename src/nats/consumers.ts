@@ -1,6 +1,6 @@
 /** Streams and durable consumers: found, created where the task says so, and checked. */
 import type { ConsumerConfig, ConsumerInfo, JetStreamManager, PriorityPolicy, StreamInfo } from "@nats-io/jetstream";
-import { AckPolicy, DeliverPolicy, JetStreamApiError } from "@nats-io/jetstream";
+import { AckPolicy, DeliverPolicy, JetStreamApiError, RetentionPolicy } from "@nats-io/jetstream";
 
 import type { StartAt } from "../connections.ts";
 import { ConfigError, NotReadyError } from "../errors.ts";
@@ -90,6 +90,7 @@ export async function ensureConsumer(
   resume: Resume | undefined,
 ): Promise<{ readonly info: ConsumerInfo; readonly stream: StreamInfo }> {
   const stream = await ensureStream(api, signal, wanted);
+  if (wanted.owned) refuseWorkQueue(stream, wanted.task, "a pipeline that keeps state acknowledges all up to a message at once");
   let info: ConsumerInfo;
   try {
     info = await api.ask(signal, async ({ consumers }) => {
@@ -108,6 +109,17 @@ export async function ensureConsumer(
   }
   checkConsumer(info.config, wanted);
   return { info, stream };
+}
+
+/**
+ * A work queue takes only consumers that acknowledge each message by itself.
+ * @param why what the task does instead
+ * @throws {ConfigError} when the stream is one
+ */
+export function refuseWorkQueue({ config }: StreamInfo, task: string, why: string, remedy = ""): void {
+  if (config.retention !== RetentionPolicy.Workqueue) return;
+  const what = `it is a work queue (retention workqueue), where each message must be acknowledged by itself, but ${why}; read a stream with the retention limits or interest${remedy}`;
+  throw new ConfigError([{ where: `task ${task}: stream "${config.name}"`, what }]);
 }
 
 function firstSequence(stream: StreamInfo, from: StartAt, resume: Resume | undefined): number {

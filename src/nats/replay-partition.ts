@@ -4,7 +4,7 @@ import type { Batch, Position } from "../batch.ts";
 import { NO_WATERMARK } from "../batch.ts";
 import { InfrastructureError } from "../errors.ts";
 import { isMissing, refused } from "./api.ts";
-import { ensureStream, filterConfig, nanoseconds, startConfig } from "./consumers.ts";
+import { ensureStream, filterConfig, nanoseconds, refuseWorkQueue, startConfig } from "./consumers.ts";
 import { Feed } from "./feed.ts";
 import type { JetStreamPartition, PartitionParts } from "./partition-parts.ts";
 import type { PullTrouble } from "./pull.ts";
@@ -22,6 +22,7 @@ const FORGET_TIMEOUT = 1000;
 export async function replayPartition(parts: PartitionParts): Promise<JetStreamPartition> {
   const { api, wanted, stop } = parts;
   const stream = await ensureStream(api, stop, { ...wanted, create: false });
+  refuseWorkQueue(stream, wanted.task, "debugging reads without acknowledging", ", or give `debug` a file (--input FILE)");
   let first = wanted.from === "earliest" ? 1 : stream.state.last_seq + 1;
   try {
     const durable = await api.ask(stop, ({ consumers }) => consumers.info(wanted.stream, wanted.name));

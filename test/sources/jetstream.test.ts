@@ -249,6 +249,24 @@ describe("the JetStream source: what is missing or does not fit", () => {
     assert.match(owned.message, /it has no priority_policy pinned_client with the group "millrace"/);
   });
 
+  it("refuses a work queue where messages are not acknowledged one by one", async (t) => {
+    const stream = await makeStream(t, address, { retention: "workqueue" });
+    await store(t, address, `${stream}.x`, ["a"]);
+    for (const [options, why] of [
+      [{ stateful: true }, "a pipeline that keeps state acknowledges all up to a message at once"],
+      [{ mode: "debug" }, "debugging reads without acknowledging"],
+    ] as const) {
+      const error = await failure({ stream, create: true }, options);
+      assert.ok(error instanceof ConfigError, String(error));
+      assert.match(
+        error.message,
+        new RegExp(`^task test: stream "${stream}": it is a work queue \\(retention workqueue\\), where .* but ${why}`),
+      );
+    }
+    await using reader = open({ stream, create: true });
+    await until("it is read without state", () => reader.events.length === 1);
+  });
+
   it("refuses settings that make no sense", () => {
     const wrong = (settings: object) => jetstreamSourceConfig.safeParse(settings).error?.issues.map(({ message }) => message) ?? [];
     assert.match(wrong({ stream: "a.b" })[0] ?? "", /no name of a stream/);

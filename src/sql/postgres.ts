@@ -68,9 +68,14 @@ function classified(error: unknown, table: string, secrets: readonly string[]): 
   }
   // 21: a key twice in one statement, equal to the database only; 22: the data can't be what the column is; 23: a constraint;
   // 42804: the type does not fit; 54000: too large for an index, among others; P0001: a trigger raises an exception; 08P01: bytes
-  // that are no value of the column's type.
+  // that are no value of the column's type; 428C9: a column that is GENERATED ALWAYS.
   // Messages of class 22 quote the value, which must not reach a log.
   if (code.startsWith("22")) return new RowRefusedError(message.replace(/".*"/s, '"…"'));
   if (/^(21|23|54)/.test(code) || ["42804", "P0001", "08P01"].includes(code)) return new RowRefusedError(message);
+  if (code === "428C9") return new RowRefusedError(`${message}: the database makes that itself, so a row must come without it`);
+  // The one internal error that is the row's fault.
+  if (code === "XX000" && message.startsWith("unsupported jsonb version number")) {
+    return new RowRefusedError("a jsonb column can't hold bytes: decode them first");
+  }
   return new InfrastructureError(`PostgreSQL: ${message}`, { cause: error });
 }

@@ -220,6 +220,21 @@ test("what a trigger of PostgreSQL refuses, or is no value of its column, is a d
   assert.deepEqual(await run("SELECT CAST(n AS integer) AS n FROM TABLE_NAME"), [{ n: 1 }, { n: 1 }]);
 });
 
+test("what PostgreSQL makes itself, and bytes for its jsonb, are a data error that says so", async (t) => {
+  const { url, table, run } = await place(t, "PostgreSQL", "n integer, twice integer GENERATED ALWAYS AS (2 * n) STORED, j jsonb");
+  const columns = { n: "n", j: "j" };
+  for (const [settings, value, what] of [
+    [{ columns: { ...columns, twice: "twice" } }, { n: 1, twice: 2 }, /@0: .* column "twice": the database makes that itself, so a row/],
+    [{ columns }, { n: 1, j: Buffer.from('{"hidden":1}') }, /@0: a jsonb column can't hold bytes: decode them first$/],
+  ] as const) {
+    const error = await write(t, { url, table, ...settings }, [value]);
+    assert.ok(error instanceof DataError, String(error));
+    assert.match(error.message, what);
+  }
+  assert.equal(await write(t, { url, table, columns }, [{ n: 1, j: { a: 1 } }]), undefined);
+  assert.deepEqual(await run("SELECT * FROM TABLE_NAME"), [{ n: 1, twice: 2, j: { a: 1 } }]);
+});
+
 test("a table of another schema", async (t) => {
   const { url, table, run } = await place(t, "PostgreSQL", "n integer");
   assert.equal(await write(t, { url, table: `public.${table}` }, [{ n: 1 }]), undefined);

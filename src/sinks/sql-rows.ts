@@ -12,7 +12,7 @@ export interface Column {
 /** A row and the event that it is of. */
 export interface Row {
   readonly event: Event;
-  readonly values: readonly SqlValue[];
+  readonly values: readonly (SqlValue | undefined)[];
 }
 
 /**
@@ -34,12 +34,19 @@ export function columnsOf(
   return names.size === before ? known : [...names].map((name) => ({ name, path: [name] }));
 }
 
-/** @throws DataError when a value is no object or has something that no column can hold */
-export function rowOf(event: Event, columns: readonly Column[], step: string): Row {
+/**
+ * @param absent what a column gets for which the value has no field; undefined: what the database gives it
+ * @throws DataError when a value is no object or has something that no column can hold
+ */
+export function rowOf(event: Event, columns: readonly Column[], absent: null | undefined, step: string): Row {
   try {
     checkObject(event.value);
-    if (columns.length === 0) throw new TypeError("a row must have a field");
-    return { event, values: columns.map((column) => sqlValue(fieldOf(event.value, column.path), column)) };
+    const values = columns.map((column) => {
+      const field = fieldOf(event.value, column.path);
+      return field === undefined ? absent : sqlValue(field, column);
+    });
+    if (values.every((value) => value === undefined)) throw new TypeError("a row must have a field");
+    return { event, values };
   } catch (error) {
     throw new DataError(step, event, error);
   }
@@ -70,7 +77,8 @@ function checkObject(value: unknown): void {
 function fieldOf(value: unknown, path: readonly string[]): unknown {
   let field = value;
   for (const name of path)
-    field = typeof field === "object" && field !== null && Object.hasOwn(field, name) ? (field as Record<string, unknown>)[name] : null;
+    field =
+      typeof field === "object" && field !== null && Object.hasOwn(field, name) ? (field as Record<string, unknown>)[name] : undefined;
   return field;
 }
 
@@ -81,8 +89,6 @@ function sqlValue(value: unknown, column: Column): SqlValue {
     case "bigint":
     case "boolean":
       return value;
-    case "undefined":
-      return null;
     case "object":
       if (value === null || value instanceof Uint8Array) return value;
       return value instanceof Date ? value.toISOString() : encode.json(value);

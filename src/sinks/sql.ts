@@ -26,7 +26,9 @@ export const sqlSinkConfig = z
     columns: z
       .record(z.string().min(1), z.string().min(1))
       .optional()
-      .describe("column: field, as value.total; default the fields of the values, each in the column of its name"),
+      .describe(
+        "column: field, as value.total; default the fields of the values, each in the column of its name, and what the database gives the others",
+      ),
     mode: z.enum(["insert", "upsert"]).default("insert").describe("upsert: a row with the same key is replaced"),
     key: z.array(z.string().min(1)).min(1).optional().describe("for upsert: the columns of a unique key"),
     batch: z.int().min(1).max(10_000).default(500).describe("rows of one statement at most"),
@@ -90,7 +92,7 @@ class SqlSink implements Sink {
   readonly #config: Settings;
   readonly #outage: Outage;
   readonly #queue = new Queue();
-  /** Those of all values so far: what is written for a value never depends on the batch that it came in. */
+  /** Those of all values so far. */
   #columns: readonly Column[] = [];
   #closed: Promise<void> | undefined;
 
@@ -110,14 +112,16 @@ class SqlSink implements Sink {
   }
 
   async #writeAll(events: readonly Event[], signal: AbortSignal): Promise<void> {
-    const { batch, columns: configured } = this.#config;
+    const { batch, columns: configured, key } = this.#config;
     const columns = (this.#columns = columnsOf(configured, this.#columns, events));
     const size = Math.max(1, Math.min(batch, Math.floor(this.#lease.resource.maxParameters / Math.max(1, columns.length))));
+    // Which columns other values have must not tell what is written for this one.
+    const absent = configured === undefined && key === undefined ? undefined : null;
     let rows: Row[] = [];
     for (const event of events) {
       let row: Row;
       try {
-        row = rowOf(event, columns, STEP);
+        row = rowOf(event, columns, absent, STEP);
       } catch (error) {
         // What came before it is written, so that the task stops exactly at it.
         await this.#writeRows(rows, columns, signal);

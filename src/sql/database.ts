@@ -20,8 +20,8 @@ export interface Statement {
   /** `table` or `schema.table`, unquoted. */
   readonly table: string;
   readonly columns: readonly string[];
-  /** One value for each column. */
-  readonly rows: readonly (readonly SqlValue[])[];
+  /** One value for each column; undefined for what the database gives a column that is left out, only where rows are inserted. */
+  readonly rows: readonly (readonly (SqlValue | undefined)[])[];
   /** Columns of the unique key whose row is replaced; undefined: rows are inserted only. */
   readonly key: readonly string[] | undefined;
 }
@@ -33,12 +33,17 @@ export class RowRefusedError extends Error {
   override readonly name = "RowRefusedError";
 }
 
-/** `INSERT` text with a placeholder for each value, row by row; names are quoted. */
+/** `INSERT` text with a placeholder for each value that is given, row by row; names are quoted. */
 export function insertText(statement: Statement, placeholder: (index: number) => string): string {
   const { table, columns, rows, key } = statement;
   let index = 0;
-  const values = rows.map((row) => `(${row.map(() => placeholder(++index)).join(",")})`).join(",");
+  const values = rows.map((row) => `(${row.map((value) => (value === undefined ? "DEFAULT" : placeholder(++index))).join(",")})`).join(",");
   return `INSERT INTO ${quotedTable(table)} (${columns.map(quoted).join(",")}) VALUES ${values}${onConflict(columns, key)}`;
+}
+
+/** The values of a statement that are given, in the order of its placeholders. */
+export function givenValues({ rows }: Statement): SqlValue[] {
+  return rows.flat().filter((value) => value !== undefined);
 }
 
 /** A statement that reads nothing, and fails when the table is missing. */

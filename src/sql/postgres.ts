@@ -5,7 +5,7 @@ import { DatabaseError, Pool } from "pg";
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
 import { redact, urlPasswords } from "../secrets.ts";
 import type { Database } from "./database.ts";
-import { checkText, insertText, RowRefusedError } from "./database.ts";
+import { checkText, givenValues, insertText, RowRefusedError } from "./database.ts";
 
 /** Connections of one process to one database, shared by all sinks. */
 const MOST_CONNECTIONS = 4;
@@ -44,7 +44,7 @@ export function openPostgres(url: string): Database {
       try {
         await pool.query(
           insertText(statement, (index) => `$${index}`),
-          statement.rows.flat(),
+          givenValues(statement),
         );
       } catch (error) {
         throw classified(error, statement.table, secrets);

@@ -1,8 +1,8 @@
 import { DatabaseSync } from "node:sqlite";
 
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
-import type { Database, SqlValue } from "./database.ts";
-import { checkText, insertText, RowRefusedError } from "./database.ts";
+import type { Database, SqlValue, Statement } from "./database.ts";
+import { checkText, givenValues, insertText, RowRefusedError } from "./database.ts";
 
 /** How long a write waits for another process that holds the file, in milliseconds: the whole worker waits with it. */
 const BUSY_TIMEOUT = 200;
@@ -33,7 +33,7 @@ export function openSqlite(path: string): Database {
     },
     write: async (statement) => {
       try {
-        database.prepare(insertText(statement, () => "?")).run(...statement.rows.flat().map(bindable));
+        writeAll(database, partsOf(statement));
       } catch (error) {
         throw classified(error, statement.table);
       }
@@ -43,6 +43,30 @@ export function openSqlite(path: string): Database {
       return Promise.resolve();
     },
   };
+}
+
+/** SQLite has no DEFAULT among values: rows that have the same columns go together, in their order. */
+function partsOf(statement: Statement): readonly Statement[] {
+  const parts: { shape: string; columns: readonly string[]; rows: SqlValue[][] }[] = [];
+  for (const row of statement.rows) {
+    const shape = row.map((value) => (value === undefined ? "-" : "x")).join("");
+    const given = row.filter((value) => value !== undefined);
+    const last = parts.at(-1);
+    if (last?.shape === shape) last.rows.push(given);
+    else parts.push({ shape, columns: statement.columns.filter((_, index) => row[index] !== undefined), rows: [given] });
+  }
+  return parts.map(({ columns, rows }) => ({ ...statement, columns, rows }));
+}
+
+function writeAll(database: DatabaseSync, parts: readonly Statement[]): void {
+  if (parts.length > 1) database.exec("BEGIN");
+  try {
+    for (const part of parts) database.prepare(insertText(part, () => "?")).run(...givenValues(part).map(bindable));
+    if (parts.length > 1) database.exec("COMMIT");
+  } finally {
+    // A commit that waits for another process in vain leaves it open as well.
+    if (database.isTransaction) database.exec("ROLLBACK");
+  }
 }
 
 function bindable(value: SqlValue): string | number | bigint | null | Uint8Array {

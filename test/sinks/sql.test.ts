@@ -86,6 +86,27 @@ for (const kind of ["PostgreSQL", "SQLite"] as const) {
       ]);
     });
 
+    it("have the default of a column that their value lacks, whatever the others of the batch have", async (t) => {
+      const { url, table, run } = await place(t, kind, "id integer, state text DEFAULT 'new', n integer CHECK (n < 9) DEFAULT 7");
+      const values = [{ id: 1 }, { id: 2, state: "old" }, { id: 3, state: null, n: 1 }, { id: 4, state: undefined }, { id: 5, n: 2 }];
+      const rows = [
+        { id: 1, state: "new", n: 7 },
+        { id: 2, state: "old", n: 7 },
+        { id: 3, state: null, n: 1 },
+        { id: 4, state: "new", n: 7 },
+        { id: 5, state: "new", n: 2 },
+      ];
+      for (const batches of [[values], values.map((value) => [value])]) {
+        await run("DELETE FROM TABLE_NAME");
+        assert.equal(await write(t, { url, table }, ...batches), undefined);
+        assert.deepEqual(await run("SELECT * FROM TABLE_NAME ORDER BY id"), rows);
+      }
+      await run("DELETE FROM TABLE_NAME");
+      const error = await write(t, { url, table }, [...values, { id: 6, n: 9 }, { id: 7 }]);
+      assert.match(String(error), /memory test@5: .*check/i);
+      assert.deepEqual(await run("SELECT * FROM TABLE_NAME ORDER BY id"), rows);
+    });
+
     it("have the fields that columns choose, by path; names can't break out of their quotes", async (t) => {
       const { url, table, run } = await place(t, kind, 'total integer, "x"") VALUES (1); --" text');
       const columns = { total: "value.sum", 'x") VALUES (1); --': "key" };
@@ -156,7 +177,7 @@ for (const kind of ["PostgreSQL", "SQLite"] as const) {
         [Buffer.from('{"hidden":1}'), /at memory test@0: a row must come from an object$/],
         [{}, /at memory test@0: a row must have a field$/],
       ] as const) {
-        const error = await write(t, { url, table }, [value]);
+        const error = await write(t, { url, table }, [value, { a: 1 }]);
         assert.ok(error instanceof DataError, String(error));
         assert.match(error.message, what);
       }

@@ -3,7 +3,7 @@
  */
 import type { Clock } from "../clock.ts";
 import type { KafkaConnection, StartAt } from "../connections.ts";
-import type { Logger, Partition } from "../contracts.ts";
+import type { Logger, Partition, SharedResources } from "../contracts.ts";
 import type { ClientSettings } from "./client-options.ts";
 import type { KafkaDriver } from "./driver.ts";
 import type { NewTopic } from "./producer.ts";
@@ -38,6 +38,7 @@ export interface ConsumerSettings {
 /** What a consumer gets from whoever opens it. */
 export interface ConsumerContext {
   readonly connection: KafkaConnection;
+  readonly shared: SharedResources;
   /** Shown in the broker's logs, metrics and quotas. */
   readonly clientId: string;
   readonly logger: Logger;
@@ -72,18 +73,23 @@ const SHORTEST_REQUEST_TIMEOUT = 10_000;
 export async function createConsumer(settings: ConsumerSettings, context: ConsumerContext): Promise<KafkaConsumer> {
   // A coordinator that does not answer within the session need not be waited for any longer.
   const requestTimeout = Math.max(settings.sessionTimeout, SHORTEST_REQUEST_TIMEOUT);
-  const driver = await createDriver(context.connection, { clientId: context.clientId, requestTimeout }, context.logger);
+  const driver = await createDriver(context.connection, { clientId: context.clientId, requestTimeout }, context);
   const { GroupConsumer } = await import("./group-consumer.ts");
   return new GroupConsumer(settings, context, driver);
 }
 
 /** A driver of the connection's client. */
-export async function createDriver(connection: KafkaConnection, settings: ClientSettings, logger: Logger): Promise<KafkaDriver> {
+export async function createDriver(
+  connection: KafkaConnection,
+  settings: ClientSettings,
+  { logger, shared }: Pick<ConsumerContext, "logger" | "shared">,
+): Promise<KafkaDriver> {
   // Only the client in use is loaded.
   if (connection.client === "kafkajs") {
     const { KafkajsDriver } = await import("./kafkajs-driver.ts");
     return new KafkajsDriver(connection, settings, logger);
   }
   const { PlatformaticDriver } = await import("./platformatic-driver.ts");
-  return new PlatformaticDriver(connection, settings);
+  const { leaseHeartbeats } = await import("./heartbeats.ts");
+  return new PlatformaticDriver(connection, settings, await leaseHeartbeats(connection, shared));
 }

@@ -1,5 +1,5 @@
 import type { Position } from "../batch.ts";
-import { sleep } from "../clock.ts";
+import { type Clock, sleep } from "../clock.ts";
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
 import { Assignment } from "./assignment.ts";
@@ -162,7 +162,7 @@ export class GroupConsumer implements KafkaConsumer {
   async #keepUp(generation: Generation, assignment: Assignment, ended: AbortSignal, handOver: () => void): Promise<void> {
     let topicsAt = this.#context.clock.now() + TOPICS_INTERVAL;
     for (;;) {
-      await sleep(this.#settings.heartbeatInterval, ended, this.#context.clock).catch(() => {});
+      await sleep(untilNext(this.#settings.heartbeatInterval, this.#context.clock), ended, this.#context.clock).catch(() => {});
       if (ended.aborted) return;
       const standing = await this.#heartbeat(generation);
       if (standing === "expelled") assignment.lose(EXPELLED);
@@ -313,4 +313,10 @@ export class GroupConsumer implements KafkaConsumer {
     // A client that is just trying to connect does not let itself be stopped; it is not waited for.
     await settlesWithin(this.#driver[Symbol.asyncDispose](), CLOSING, this.#context.clock);
   }
+}
+
+/** Milliseconds until an interval counted from the epoch ends, and at least half of one: so the members of a process beat together. */
+function untilNext(interval: number, clock: Clock): number {
+  const left = interval - (clock.now() % interval);
+  return left < interval / 2 ? left + interval : left;
 }

@@ -4,11 +4,14 @@
 import { Admin, type Connection, ConnectionPool, Consumer, ListOffsetTimestamps } from "@platformatic/kafka";
 
 import type { KafkaConnection } from "../connections.ts";
+import type { Lease } from "../contracts.ts";
 import { brokerErrorName } from "./broker-errors.ts";
 import { type ClientSettings, platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
 import { describeEach } from "./describe-topics.ts";
 import type { FetchChannel, GroupCoordinator, GroupSettings, KafkaDriver, TopicInfo } from "./driver.ts";
+import type { Heartbeats } from "./heartbeats.ts";
 import type { LogRange } from "./out-of-range.ts";
+import { listenForErrors } from "./platformatic-errors.ts";
 import { fetchRecords } from "./platformatic-fetch.ts";
 import { PlatformaticCoordinator } from "./platformatic-group.ts";
 import type { NewTopic } from "./producer.ts";
@@ -16,12 +19,15 @@ import type { NewTopic } from "./producer.ts";
 export class PlatformaticDriver implements KafkaDriver {
   readonly #connection: KafkaConnection;
   readonly #settings: ClientSettings;
+  readonly #heartbeats: Lease<Heartbeats>;
   readonly #client: Consumer;
   readonly #pools = new Set<ConnectionPool>();
 
-  constructor(connection: KafkaConnection, settings: ClientSettings) {
+  /** @param heartbeats belongs to the driver */
+  constructor(connection: KafkaConnection, settings: ClientSettings, heartbeats: Lease<Heartbeats>) {
     this.#connection = connection;
     this.#settings = settings;
+    this.#heartbeats = heartbeats;
     // A Consumer that never joins: of the clients of the library only it lists offsets without administrator's rights.
     this.#client = new Consumer({ ...platformaticOptions(connection, settings), groupId: "-", autocommit: false });
     this.#client.on("error", ignore);
@@ -93,7 +99,7 @@ export class PlatformaticDriver implements KafkaDriver {
   }
 
   coordinator(settings: GroupSettings): GroupCoordinator {
-    return new PlatformaticCoordinator(this, settings);
+    return new PlatformaticCoordinator(this, settings, this.#heartbeats.resource);
   }
 
   /** Connections of their own, for requests that wait in the broker and would hold up others. Closed with the cluster at the latest. */
@@ -117,12 +123,8 @@ export class PlatformaticDriver implements KafkaDriver {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#pools].map((pool) => this.closePool(pool)));
     await this.#client.close(true).catch(ignore);
+    await this.#heartbeats[Symbol.asyncDispose]();
   }
-}
-
-/** A connection that fails a second time has no listener left, and Node ends the process for it. Requests fail by themselves. */
-function listenForErrors(pool: ConnectionPool): void {
-  pool.on("connecting", ({ connection }) => void connection.on("error", ignore));
 }
 
 function ignore(): void {}

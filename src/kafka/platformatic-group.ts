@@ -7,7 +7,6 @@ import {
   encodeConsumerProtocolSubscription,
   FindCoordinatorKeyTypes,
   findCoordinatorV4,
-  heartbeatV4,
   joinGroupV9,
   leaveGroupV5,
   offsetCommitV8,
@@ -18,6 +17,7 @@ import {
 import { brokerErrorName } from "./broker-errors.ts";
 import type { GroupCoordinator, GroupSettings, Joined, JoinChannel, MemberOf, PartitionPosition } from "./driver.ts";
 import type { TopicPartitions } from "./group-assignment.ts";
+import type { Heartbeats } from "./heartbeats.ts";
 
 interface Broker {
   readonly host: string;
@@ -36,11 +36,13 @@ export interface PlatformaticConnections {
 export class PlatformaticCoordinator implements GroupCoordinator {
   readonly #connections: PlatformaticConnections;
   readonly #settings: GroupSettings;
+  readonly #heartbeats: Heartbeats;
   #broker: Promise<Broker> | undefined;
 
-  constructor(connections: PlatformaticConnections, settings: GroupSettings) {
+  constructor(connections: PlatformaticConnections, settings: GroupSettings, heartbeats: Heartbeats) {
     this.#connections = connections;
     this.#settings = settings;
+    this.#heartbeats = heartbeats;
   }
 
   async joining(): Promise<JoinChannel> {
@@ -55,8 +57,8 @@ export class PlatformaticCoordinator implements GroupCoordinator {
     }
   }
 
-  async heartbeat({ generation, member }: MemberOf): Promise<void> {
-    await heartbeatV4.api.async(await this.#connection(), this.#settings.group, generation, member, null);
+  async heartbeat(member: MemberOf): Promise<void> {
+    await this.#heartbeats.beat(await this.#find(), this.#settings.group, member);
   }
 
   async commit({ generation, member }: MemberOf, positions: readonly PartitionPosition[]): Promise<void> {

@@ -81,6 +81,7 @@ export function kafkaSource(settings: KafkaSourceSettings): SourceSpec {
     open: async (context) => {
       const consumer = await createConsumer(consumerSettings(config, topics, context), {
         connection: context.connections.kafka,
+        shared: context.shared,
         clientId: `millrace-${context.task.id}-${context.task.instance}`,
         logger: context.logger,
         clock: context.clock,

@@ -4,6 +4,7 @@ import { describe, it, type TestContext } from "node:test";
 import { OwnershipLostError } from "../../src/errors.ts";
 import { type ConsumerSettings, createDriver } from "../../src/kafka/consumer.ts";
 import { GroupMember } from "../../src/kafka/group-member.ts";
+import { openSharedResources } from "../../src/shared-resources.ts";
 import { consumerSettings, Reader, type ReaderOptions } from "../support/kafka-reader.ts";
 import { committedPositions, numbered, produce } from "../support/kafka-records.ts";
 import { KAFKA_CLIENTS, kafkaConnection, makeTopic, silent } from "../support/kafka-topics.ts";
@@ -173,7 +174,11 @@ for (const client of KAFKA_CLIENTS) {
       await produce(address, topic, 0, numbered(100));
       const group = `test-${topic}`;
       const member = async () => {
-        const driver = await createDriver(kafkaConnection(address, client), { clientId: "test" }, silent);
+        const driver = await createDriver(
+          kafkaConnection(address, client),
+          { clientId: "test" },
+          { logger: silent, shared: openSharedResources() },
+        );
         t.after(() => driver[Symbol.asyncDispose]());
         await driver.topics([topic]);
         return new GroupMember(driver, { group, topics: [topic], sessionTimeout: 6000, rebalanceTimeout: 6000 });

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../../src/clock.ts";
 import type { KafkaConnection } from "../../src/connections.ts";
 import type { Logger, Partition } from "../../src/contracts.ts";
 import { type ConsumerSettings, createConsumer, type KafkaConsumer, type RecordValue } from "../../src/kafka/consumer.ts";
+import { openSharedResources } from "../../src/shared-resources.ts";
 import { silent } from "./kafka-topics.ts";
 
 /** How a reader differs from one that reads everything at once and commits it. */
@@ -56,6 +57,7 @@ export class Reader implements AsyncDisposable {
     this.#givenUp = new Promise((resolve) => this.#giveUp.signal.addEventListener("abort", resolve));
     this.#consumer = createConsumer(settings, {
       connection,
+      shared: openSharedResources(),
       clientId: "test",
       logger: options.logger ?? silent,
       clock: options.clock ?? systemClock,

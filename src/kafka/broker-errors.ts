@@ -38,8 +38,13 @@ export function brokerTrouble(thrown: unknown, connection: KafkaConnection): str
   return `${at}: ${deepest === undefined ? messageOf(thrown) : messageOf(deepest)}`;
 }
 
+/** What is wrong with a partition that no broker leads, for the operator. */
+export function leaderless(partition: string): string {
+  return `partition ${partition} has no leader: the brokers that have it are down`;
+}
+
 /** The error and all that it holds, outermost first. */
-function* nested(thrown: unknown): Generator<Error> {
+export function* nested(thrown: unknown): Generator<Error> {
   if (!(thrown instanceof Error)) return;
   yield thrown;
   // kafkajs has an aggregate of its own.

@@ -17,7 +17,10 @@ export interface KafkaDriver extends AsyncDisposable {
   topics(names: readonly string[]): Promise<ReadonlyMap<string, TopicInfo>>;
   /** Makes topics, unless somebody else just did. */
   create(names: readonly string[], how: NewTopic): Promise<void>;
-  /** The offsets that partitions have now. The end is that of finished transactions. */
+  /**
+   * The offsets that partitions have now. The end is that of finished transactions. Partitions whose leader does not answer
+   * are left out when others answer, and those without a leader always.
+   */
   ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>>;
   /** Connections for fetching, which wait in the broker and would hold up other requests. */
   fetching(): FetchChannel;

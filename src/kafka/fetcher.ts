@@ -1,5 +1,7 @@
 import { type Clock, sleep } from "../clock.ts";
+import { InfrastructureError } from "../errors.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
+import { leaderless } from "./broker-errors.ts";
 import { type FetchChannel, FetchError, type PartitionReply, type PartitionRequest, type TopicInfo } from "./driver.ts";
 import { endOfBatches, RecordBatches } from "./record-batches.ts";
 import type { KeyEncoding } from "./record-text.ts";
@@ -14,8 +16,10 @@ const LOOK_AGAIN = 25;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5000;
 
-/** The part that fails when no broker, or not the right one, answers. */
-const FETCHING = "fetching";
+/** The part that fails when a leader does not answer. */
+function fetchingFrom(node: number): string {
+  return `fetching from ${node}`;
+}
 
 const OFFSET_OUT_OF_RANGE = 1;
 /**
@@ -112,18 +116,31 @@ export class Fetcher implements AsyncDisposable {
     while (!signal.aborted) {
       const { requests, full } = this.#requests(node);
       try {
-        if (requests.length === 0) await node.woken(undefined, this.#clock, signal);
-        else if (node.id < 0) await this.#newLayout();
-        else await this.#fetch(node, requests, full);
+        if (requests.length === 0) {
+          // What it led has another leader, or none.
+          this.#events.up(fetchingFrom(node.id));
+          await node.woken(undefined, this.#clock, signal);
+        } else if (node.id < 0) {
+          await this.#lookAgain(node);
+          this.#events.up(fetchingFrom(node.id));
+          continue;
+        } else {
+          await this.#fetch(node, requests, full);
+        }
         node.pause = 0;
       } catch (error) {
         if (signal.aborted) return;
-        this.#events.down(FETCHING, error);
-        node.pause = node.pause === 0 ? FIRST_PAUSE : Math.min(node.pause * 2, LONGEST_PAUSE);
-        await sleep(node.pause, signal, this.#clock).catch(() => {});
-        await this.#newLayout().catch(() => {});
+        this.#events.down(fetchingFrom(node.id), error);
+        await this.#lookAgain(node).catch(() => {});
       }
     }
+  }
+
+  /** Looks for the leaders after a pause, longer each time. */
+  async #lookAgain(node: LeaderNode): Promise<void> {
+    node.pause = node.pause === 0 ? FIRST_PAUSE : Math.min(node.pause * 2, LONGEST_PAUSE);
+    await sleep(node.pause, this.#stop.signal, this.#clock);
+    await this.#newLayout();
   }
 
   /** What can be asked of a node: its partitions with room, each time beginning with another. */
@@ -151,7 +168,7 @@ export class Fetcher implements AsyncDisposable {
     const requests = asked.map(({ request }) => request);
     const replies = await this.#channel.fetch(node.id, requests, { maxWait, maxBytes: REPLY_BYTES });
     if (this.#stop.signal.aborted) return;
-    this.#events.up(FETCHING);
+    this.#events.up(fetchingFrom(node.id));
     const byPartition = new Map(asked.map((one) => [`${one.request.topicId}/${one.request.partition}`, one]));
     let got = false;
     for (const reply of replies) {
@@ -212,6 +229,9 @@ export class Fetcher implements AsyncDisposable {
           if (replaced) this.#events.replaced(name, leaders.length);
         }
         this.#topics = topics;
+        for (const partition of this.#partitions.values()) {
+          if (this.#leader(partition) < 0) this.#events.down(partition.name, new InfrastructureError(leaderless(partition.name)));
+        }
         this.#wakeNodes();
       })
       .finally(() => {
@@ -222,8 +242,13 @@ export class Fetcher implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    // What fails is no matter of the next assignment.
+    for (const name of this.#partitions.keys()) this.#events.up(name);
     this.#partitions.clear();
-    for (const node of this.#nodes.values()) node.wake();
+    for (const node of this.#nodes.values()) {
+      this.#events.up(fetchingFrom(node.id));
+      node.wake();
+    }
     await this.#channel[Symbol.asyncDispose]();
     await Promise.all(this.#loops);
   }

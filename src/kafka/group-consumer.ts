@@ -215,14 +215,14 @@ export class GroupConsumer implements KafkaConsumer {
 
   #assign(generation: Generation, fetcher: Fetcher): Assignment {
     const { clock, signal, logger } = this.#context;
-    let starts: Promise<ReadonlyMap<string, Position>> | undefined;
+    let starts: ReadonlyMap<string, Promise<Position>> | undefined;
     const assignment: Assignment = new Assignment(
       generation.assigned,
       { maxWaiting: this.#settings.maxWaiting, clock, giveUp: AbortSignal.any([signal, this.#closing.signal]) },
       {
         startOf: async (partition) => {
           starts ??= this.#positions.starts(assignment);
-          return (await starts).get(partition.name) ?? 0;
+          return (await starts.get(partition.name)) ?? 0;
         },
         wants: (partition) => fetcher.wants(partition),
         disposed: (partition) => fetcher.remove(partition),

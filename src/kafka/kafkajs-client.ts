@@ -17,6 +17,7 @@ const { CompressionCodecs, CompressionTypes, logLevel } = kafkajs;
 export function createKafkajs(connection: KafkaConnection, settings: ClientSettings, logger: Logger): Kafka {
   capKafkajsCodecs();
   restRequestQueues();
+  keepTopicsOfBadPartitions();
   return new kafkajs.Kafka({ ...kafkajsOptions(connection, settings, logger), logLevel: logLevel.WARN });
 }
 
@@ -64,4 +65,35 @@ function restRequestQueues(): void {
   queue.prototype.scheduleCheckPendingRequests = function () {
     if (this.pending.length > 0) schedule.call(this);
   };
+}
+
+interface MetadataReply {
+  readonly topicMetadata: readonly { readonly partitionMetadata: readonly unknown[] }[];
+}
+
+interface MetadataReader {
+  parse: (reply: MetadataReply) => Promise<MetadataReply>;
+}
+
+/** The versions of the metadata request that kafkajs knows. */
+const METADATA_VERSIONS = [0, 1, 2, 3, 4, 5, 6];
+
+let keeping = false;
+
+/**
+ * Keeps the layout of topics of which a partition has an error: kafkajs throws the whole reply away then, so that one
+ * partition without a leader stops all others. Such a partition has a leader of -1. The errors of topics stay errors.
+ */
+function keepTopicsOfBadPartitions(): void {
+  if (keeping) return;
+  keeping = true;
+  const load = createRequire(import.meta.url);
+  for (const version of METADATA_VERSIONS) {
+    const reader = load(`kafkajs/src/protocol/requests/metadata/v${version}/response.js`) as MetadataReader;
+    const { parse } = reader;
+    reader.parse = async (reply) => {
+      await parse({ ...reply, topicMetadata: reply.topicMetadata.map((topic) => ({ ...topic, partitionMetadata: [] })) });
+      return reply;
+    };
+  }
 }

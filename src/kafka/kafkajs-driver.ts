@@ -14,6 +14,7 @@ import { createKafkajs } from "./kafkajs-client.ts";
 import { type KafkajsBroker, type OpenCluster, openCluster } from "./kafkajs-cluster.ts";
 import { fetchRecords } from "./kafkajs-fetch.ts";
 import { KafkajsCoordinator } from "./kafkajs-group.ts";
+import { rangesFromLeaders } from "./log-ranges.ts";
 import type { LogRange } from "./out-of-range.ts";
 import type { NewTopic } from "./producer.ts";
 
@@ -65,21 +66,15 @@ export class KafkajsDriver implements KafkaDriver {
   }
 
   async ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>> {
-    const first = await this.#offsets(topic, partitions, EARLIEST);
-    const end = await this.#offsets(topic, partitions, LATEST);
-    return new Map(partitions.map((partition) => [partition, { first: first.get(partition) ?? 0, end: end.get(partition) ?? 0 }]));
-  }
-
-  async #offsets(topic: string, wanted: readonly number[], timestamp: string): Promise<ReadonlyMap<number, number>> {
-    const { leaders } = (await this.topics([topic])).get(topic) as TopicInfo;
-    const offsets = new Map<number, number>();
-    for (const [leader, partitions] of Map.groupBy(wanted, (partition) => leaders[partition] ?? -1)) {
+    const info = (await this.topics([topic])).get(topic) as TopicInfo;
+    return await rangesFromLeaders(info, partitions, async (leader, led, edge) => {
+      const timestamp = edge === "first" ? EARLIEST : LATEST;
       const broker = await this.#open.cluster.findBroker({ nodeId: leader });
-      const topics = [{ topic, partitions: partitions.map((partition) => ({ partition, timestamp })) }];
+      const topics = [{ topic, partitions: led.map((partition) => ({ partition, timestamp })) }];
       const { responses } = await broker.listOffsets({ isolationLevel: READ_COMMITTED, topics });
-      for (const { partition, offset } of responses.flatMap((response) => response.partitions)) offsets.set(partition, Number(offset));
-    }
-    return offsets;
+      const told = responses.flatMap((answer) => answer.partitions);
+      return new Map(told.map(({ partition, offset }) => [partition, Number(offset)]));
+    });
   }
 
   fetching(): FetchChannel {

@@ -8,7 +8,7 @@ import type { IHeaders, Kafka, Message, Producer } from "kafkajs";
 import type { EventHeaders } from "../batch.ts";
 import type { KafkaConnection } from "../connections.ts";
 import type { Logger } from "../contracts.ts";
-import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
+import { brokerErrorName, brokerTrouble, leaderless, nested } from "./broker-errors.ts";
 import { REQUEST_TIMEOUT } from "./client-options.ts";
 import { createKafkajs, KAFKAJS_COMPRESSION } from "./kafkajs-client.ts";
 import type { OutgoingRecord } from "./outgoing-record.ts";
@@ -201,7 +201,10 @@ class KafkajsWriter implements PartitionWriter {
 
   #outcome(batch: PendingBatch, error: unknown): Outcome {
     const name = brokerErrorName(error);
-    if (name === undefined) return { kind: "again", reason: this.#client.troubleIn(error) };
+    if (name === undefined) {
+      const reason = isLeaderless(error) ? `Kafka: ${leaderless(`${this.#topic}/${this.#partition}`)}` : this.#client.troubleIn(error);
+      return { kind: "again", reason };
+    }
     const reason = `Kafka answers for ${this.#topic}/${this.#partition}: ${name}`;
     const meaning = meaningOf(name);
     if (meaning === "again") return { kind: "again", reason, missing: isMissing(name) };
@@ -220,6 +223,11 @@ class KafkajsWriter implements PartitionWriter {
   #forget(batch: PendingBatch): void {
     if (this.#batch === batch) this.#batch = undefined;
   }
+}
+
+/** Whether kafkajs looked for the leader of a partition that has none: its node is -1 then. */
+function isLeaderless(error: unknown): boolean {
+  return [...nested(error)].some(({ message }) => message.startsWith("Broker -1 not found"));
 }
 
 function messageOf({ key, value, time, headers }: OutgoingRecord, partition: number): Message {

@@ -1,7 +1,15 @@
 /**
  * A cluster through @platformatic/kafka: its connections, authentication, metadata and request formats.
  */
-import { Admin, type Connection, ConnectionPool, Consumer, ListOffsetTimestamps } from "@platformatic/kafka";
+import {
+  Admin,
+  type Connection,
+  ConnectionPool,
+  Consumer,
+  FetchIsolationLevels,
+  listOffsetsV7,
+  ListOffsetTimestamps,
+} from "@platformatic/kafka";
 
 import type { KafkaConnection } from "../connections.ts";
 import type { Lease } from "../contracts.ts";
@@ -10,17 +18,22 @@ import { type ClientSettings, platformaticOptions, REQUEST_TIMEOUT } from "./cli
 import { describeEach } from "./describe-topics.ts";
 import type { FetchChannel, GroupCoordinator, GroupSettings, KafkaDriver, TopicInfo } from "./driver.ts";
 import type { Heartbeats } from "./heartbeats.ts";
+import { rangesFromLeaders } from "./log-ranges.ts";
 import type { LogRange } from "./out-of-range.ts";
 import { listenForErrors } from "./platformatic-errors.ts";
 import { fetchRecords } from "./platformatic-fetch.ts";
 import { PlatformaticCoordinator } from "./platformatic-group.ts";
+import { PlatformaticLayouts } from "./platformatic-layouts.ts";
 import type { NewTopic } from "./producer.ts";
+
+const NOT_A_REPLICA = -1;
 
 export class PlatformaticDriver implements KafkaDriver {
   readonly #connection: KafkaConnection;
   readonly #settings: ClientSettings;
   readonly #heartbeats: Lease<Heartbeats>;
   readonly #client: Consumer;
+  readonly #layouts: PlatformaticLayouts;
   readonly #pools = new Set<ConnectionPool>();
 
   /** @param heartbeats belongs to the driver */
@@ -28,8 +41,9 @@ export class PlatformaticDriver implements KafkaDriver {
     this.#connection = connection;
     this.#settings = settings;
     this.#heartbeats = heartbeats;
-    // A Consumer that never joins: of the clients of the library only it lists offsets without administrator's rights.
+    // A Consumer that never joins: of the clients of the library only it needs no administrator's rights.
     this.#client = new Consumer({ ...platformaticOptions(connection, settings), groupId: "-", autocommit: false });
+    this.#layouts = new PlatformaticLayouts(this.#client);
     this.#client.on("error", ignore);
     listenForErrors(this.#client.connections);
   }
@@ -54,26 +68,27 @@ export class PlatformaticDriver implements KafkaDriver {
   }
 
   async #topic(name: string): Promise<TopicInfo | undefined> {
-    try {
-      const metadata = await this.#client.metadata({ topics: [name], forceUpdate: true });
-      const topic = metadata.topics.get(name);
-      return topic === undefined ? undefined : { name, id: topic.id, leaders: topic.partitions.map(({ leader }) => leader) };
-    } catch (error) {
-      if (error instanceof Error && error.message === `Unknown topic ${name}.`) return undefined;
-      throw error;
-    }
+    const layout = await this.#layouts.ask(name);
+    return layout && { name, ...layout };
   }
 
   async ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>> {
-    const options = { topics: [topic], partitions: { [topic]: [...partitions] } };
-    const first = await this.#client.listOffsets({ ...options, timestamp: ListOffsetTimestamps.EARLIEST });
-    const end = await this.#client.listOffsets({ ...options, timestamp: ListOffsetTimestamps.LATEST });
-    return new Map(
-      partitions.map((partition) => [
-        partition,
-        { first: Number(first.get(topic)?.[partition] ?? 0n), end: Number(end.get(topic)?.[partition] ?? 0n) },
-      ]),
-    );
+    const info = (await this.topics([topic])).get(topic) as TopicInfo;
+    return await rangesFromLeaders(info, partitions, async (leader, led, edge) => {
+      const timestamp = edge === "first" ? ListOffsetTimestamps.EARLIEST : ListOffsetTimestamps.LATEST;
+      const asked = led.map((partitionIndex) => ({ partitionIndex, currentLeaderEpoch: -1, timestamp }));
+      const connection = await this.connectionTo(this.#broker(leader));
+      const wanted = [{ name: topic, partitions: asked }];
+      const { topics } = await listOffsetsV7.api.async(connection, NOT_A_REPLICA, FetchIsolationLevels.READ_COMMITTED, wanted);
+      const told = topics.flatMap((answer) => answer.partitions);
+      return new Map(told.map(({ partitionIndex, offset }) => [partitionIndex, Number(offset)]));
+    });
+  }
+
+  #broker(node: number) {
+    const broker = this.#layouts.brokers.get(node);
+    if (broker === undefined) throw new Error(`node ${node} is not among the brokers`);
+    return broker;
   }
 
   /** A connection to a broker that is up, for requests that are answered at once. */
@@ -89,11 +104,7 @@ export class PlatformaticDriver implements KafkaDriver {
   fetching(): FetchChannel {
     const pool = this.pool(REQUEST_TIMEOUT);
     return {
-      fetch: async (node, requests, limits) => {
-        const broker = this.#client.currentMetadata?.brokers.get(node);
-        if (broker === undefined) throw new Error(`node ${node} is not among the brokers`);
-        return await fetchRecords(await pool.get(broker), requests, limits);
-      },
+      fetch: async (node, requests, limits) => await fetchRecords(await pool.get(this.#broker(node)), requests, limits),
       [Symbol.asyncDispose]: () => this.closePool(pool),
     };
   }
@@ -116,7 +127,7 @@ export class PlatformaticDriver implements KafkaDriver {
   }
 
   #bootstrap() {
-    const known = this.#client.currentMetadata?.brokers.values() ?? [];
+    const known = this.#layouts.brokers.values();
     return [...platformaticOptions(this.#connection, this.#settings).bootstrapBrokers, ...known] as { host: string; port: number }[];
   }
 

@@ -7,10 +7,11 @@ import { Admin, produceV9, produceV10, produceV11, Producer, protocolErrorsCodes
 
 import type { KafkaConnection } from "../connections.ts";
 import { InfrastructureError } from "../errors.ts";
-import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
+import { brokerErrorName, brokerTrouble, leaderless } from "./broker-errors.ts";
 import { platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
 import type { Codec } from "./codecs.ts";
 import type { OutgoingRecord } from "./outgoing-record.ts";
+import { PlatformaticLayouts } from "./platformatic-layouts.ts";
 import type { Outcome, PartitionWriter, ProducerClient } from "./producer-client.ts";
 import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
 import type { NewTopic, ProducerSettings } from "./producer.ts";
@@ -49,6 +50,7 @@ export class PlatformaticProducer implements ProducerClient {
   readonly #connection: KafkaConnection;
   readonly #clientId: string;
   readonly #client: Producer;
+  readonly #layouts: PlatformaticLayouts;
   #version: Promise<number> | undefined;
   #producerId: Promise<ProducerId> | undefined;
 
@@ -57,16 +59,15 @@ export class PlatformaticProducer implements ProducerClient {
     this.#connection = connection;
     this.#clientId = clientId;
     this.#client = new Producer(platformaticOptions(connection, { clientId }));
+    this.#layouts = new PlatformaticLayouts(this.#client);
     // A connection that fails a second time has no listener left, and Node ends the process for it.
     this.#client.connections.on("connecting", ({ connection }) => void connection.on("error", () => undefined));
   }
 
   async partitions(topic: string): Promise<number | undefined> {
     try {
-      const metadata = await this.#client.metadata({ topics: [topic], forceUpdate: true });
-      return metadata.topics.get(topic)?.partitionsCount;
+      return (await this.#layouts.ask(topic))?.leaders.length;
     } catch (error) {
-      if (isUnknownTopic(error)) return undefined;
       throw this.#failure(error, topic);
     }
   }
@@ -107,11 +108,10 @@ export class PlatformaticProducer implements ProducerClient {
    * @throws what the client throws when there is no answer
    */
   async produce(topic: string, partition: number, batch: Buffer): Promise<Answer | undefined> {
-    const metadata = await this.#client.metadata({ topics: [topic] });
-    const leader = metadata.topics.get(topic)?.partitions[partition]?.leader;
+    const leader = (await this.#layouts.of(topic))?.leaders[partition];
     if (leader === undefined) return { name: "UNKNOWN_TOPIC_OR_PARTITION", message: "the topic has no such partition" };
-    const broker = metadata.brokers.get(leader);
-    if (broker === undefined) return { name: "LEADER_NOT_AVAILABLE", message: `partition ${topic}/${partition} has no leader` };
+    const broker = this.#layouts.brokers.get(leader);
+    if (broker === undefined) return { name: "LEADER_NOT_AVAILABLE", message: leaderless(`${topic}/${partition}`) };
     this.#version ??= this.#negotiate();
     const version = await this.#version;
     const connection = await this.#client.connections.get(broker);
@@ -121,6 +121,7 @@ export class PlatformaticProducer implements ProducerClient {
   /** Makes the next attempt look for the leader and the protocol again. */
   forget(): void {
     this.#client.clearMetadata();
+    this.#layouts.forget();
     this.#version = undefined;
   }
 
@@ -174,7 +175,7 @@ class PlatformaticWriter implements PartitionWriter {
       return answer === undefined ? this.#written(batch) : await this.#outcome(batch, answer);
     } catch (error) {
       this.#client.forget();
-      return { kind: "again", reason: this.#client.troubleIn(error), missing: isUnknownTopic(error) };
+      return { kind: "again", reason: this.#client.troubleIn(error), missing: isMissing(brokerErrorName(error) ?? "") };
     }
   }
 
@@ -271,8 +272,4 @@ function answerIn(error: Error): Answer | undefined {
   const name = (protocolErrorsCodesById as Readonly<Record<number, string>>)[answer.errorCode] ?? `error ${answer.errorCode}`;
   const ofRecord = answer.recordErrors[0]?.batchIndexErrorMessage;
   return { name, message: ofRecord ?? answer.errorMessage ?? "the broker gives no reason" };
-}
-
-function isUnknownTopic(error: unknown): boolean {
-  return error instanceof Error && (error.message.startsWith("Unknown topic ") || isMissing(brokerErrorName(error) ?? ""));
 }

@@ -1,18 +1,22 @@
 import type { Position } from "../batch.ts";
 import { sleep } from "../clock.ts";
+import { InfrastructureError } from "../errors.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
 import type { Assignment } from "./assignment.ts";
 import type { Availability } from "./availability.ts";
-import { brokerTrouble } from "./broker-errors.ts";
+import { brokerTrouble, leaderless } from "./broker-errors.ts";
 import type { ConsumerContext, ConsumerSettings } from "./consumer.ts";
 import type { KafkaDriver } from "./driver.ts";
 import type { Membership } from "./group-member.ts";
-import { resolveOutOfRange } from "./out-of-range.ts";
+import { type LogRange, resolveOutOfRange } from "./out-of-range.ts";
 
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 5000;
 /** The part that fails when positions can't be looked up. */
 const POSITIONS = "positions";
+
+/** Told the offsets that a partition has. */
+type Found = (partition: number, range: LogRange) => void;
 
 /** Where partitions begin, and where they go on when their position is not in the log. Waits outages out. */
 export class PositionFinder {
@@ -41,24 +45,35 @@ export class PositionFinder {
     this.#closing = cluster.closing;
   }
 
-  /** Where the partitions of an assignment begin, by name: at the committed positions, else as the settings say. */
-  async starts(assignment: Assignment): Promise<ReadonlyMap<string, Position>> {
-    return await this.#patiently(assignment, async () => {
-      const topics = [...Map.groupBy(assignment.partitions, ({ topic }) => topic)].map(([topic, partitions]) => ({
-        topic,
-        partitions: partitions.map(({ number }) => number),
-      }));
-      const committed = await this.#membership.committed(topics);
-      const starts = new Map(committed.map(({ topic, partition, position }) => [`${topic}/${partition}`, position]));
-      for (const { topic, partitions } of topics) {
-        const fresh = partitions.filter((partition) => !starts.has(`${topic}/${partition}`));
-        if (fresh.length === 0) continue;
-        for (const [partition, { first, end }] of await this.#driver.ranges(topic, fresh)) {
-          starts.set(`${topic}/${partition}`, this.#settings.from === "earliest" ? first : end);
-        }
-      }
-      return starts;
+  /**
+   * Where the partitions of an assignment begin, by name: at the committed positions, else as the settings say. Each settles
+   * by itself: one whose leader is away holds up no other.
+   */
+  starts(assignment: Assignment): ReadonlyMap<string, Promise<Position>> {
+    const starts = new Map(assignment.partitions.map(({ name }) => [name, Promise.withResolvers<Position>()]));
+    this.#findStarts(assignment, (name, position) => starts.get(name)?.resolve(position)).catch((error: unknown) => {
+      for (const start of starts.values()) start.reject(error);
     });
+    // Nobody may ask any more when it fails.
+    for (const { promise } of starts.values()) promise.catch(() => {});
+    return new Map([...starts].map(([name, { promise }]) => [name, promise]));
+  }
+
+  async #findStarts(assignment: Assignment, found: (name: string, position: Position) => void): Promise<void> {
+    const topics = [...Map.groupBy(assignment.partitions, ({ topic }) => topic)].map(([topic, partitions]) => ({
+      topic,
+      partitions: partitions.map(({ number }) => number),
+    }));
+    const committed = await this.#patiently(assignment, POSITIONS, () => this.#membership.committed(topics));
+    const begun = new Map(committed.map(({ topic, partition, position }) => [`${topic}/${partition}`, position]));
+    for (const [name, position] of begun) found(name, position);
+    const finding = topics.map(async ({ topic, partitions }) => {
+      const fresh = partitions.filter((partition) => !begun.has(`${topic}/${partition}`));
+      await this.#ranges(assignment, topic, fresh, (partition, { first, end }) => {
+        found(`${topic}/${partition}`, this.#settings.from === "earliest" ? first : end);
+      });
+    });
+    await Promise.all(finding);
   }
 
   /** Moves a partition whose position is not in the log as the settings say, or makes its read fail. */
@@ -66,27 +81,51 @@ export class PositionFinder {
     const position = partition.fetchFrom;
     if (position === undefined) return;
     try {
-      const ranges = await this.#patiently(assignment, () => this.#driver.ranges(partition.topic, [partition.number]));
-      const range = ranges.get(partition.number) ?? { first: 0, end: 0 };
+      let range: LogRange = { first: 0, end: 0 };
+      await this.#ranges(assignment, partition.topic, [partition.number], (_, found) => (range = found));
       partition.seek(resolveOutOfRange(partition.name, position, range, this.#settings.onOutOfRange, this.#context.logger));
     } catch (error) {
       partition.fail(error);
     }
   }
 
-  /** Tries until it works, or the assignment is lost or given up. */
-  async #patiently<R>(assignment: Assignment, request: () => Promise<R>): Promise<R> {
-    const over = AbortSignal.any([assignment.lost, this.#context.signal, this.#closing]);
-    for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-      try {
-        const result = await request();
-        this.#availability.up(POSITIONS);
-        return result;
-      } catch (error) {
-        over.throwIfAborted();
-        this.#availability.down(POSITIONS, brokerTrouble(error, this.#context.connection));
-        await sleep(pause, over, this.#context.clock);
+  /** Looks up the offsets of partitions, and tells those of each leader as soon as it answers. Settles when all are told. */
+  async #ranges(assignment: Assignment, topic: string, partitions: readonly number[], found: Found): Promise<void> {
+    if (partitions.length === 0) return;
+    const layout = await this.#patiently(assignment, POSITIONS, () => this.#driver.topics([topic]));
+    const leaders = layout.get(topic)?.leaders ?? [];
+    const byLeader = Map.groupBy(partitions, (partition) => leaders[partition] ?? -1);
+    await Promise.all([...byLeader.values()].map((led) => this.#rangesTogether(assignment, topic, led, found)));
+  }
+
+  async #rangesTogether(assignment: Assignment, topic: string, partitions: readonly number[], found: Found): Promise<void> {
+    let left = partitions;
+    await this.#patiently(assignment, `${POSITIONS} of ${topic}/${partitions.join()}`, async () => {
+      const ranges = await this.#driver.ranges(topic, left);
+      for (const [partition, range] of ranges) found(partition, range);
+      left = left.filter((partition) => !ranges.has(partition));
+      if (left.length > 0) throw new InfrastructureError(leaderless(left.map((partition) => `${topic}/${partition}`).join(", ")));
+    });
+  }
+
+  /** Tries until it works, or the assignment is over or given up. */
+  async #patiently<R>(assignment: Assignment, part: string, request: () => Promise<R>): Promise<R> {
+    const drained = new AbortController();
+    void assignment.drained.then(() => drained.abort());
+    const givenUp = AbortSignal.any([this.#context.signal, this.#closing]);
+    const over = AbortSignal.any([assignment.lost, drained.signal, givenUp]);
+    try {
+      for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+        try {
+          return await request();
+        } catch (error) {
+          over.throwIfAborted();
+          this.#availability.down(part, brokerTrouble(error, this.#context.connection));
+          await sleep(pause, over, this.#context.clock);
+        }
       }
+    } finally {
+      if (!givenUp.aborted) this.#availability.up(part);
     }
   }
 }

@@ -101,6 +101,7 @@ export class GroupConsumer implements KafkaConsumer {
       const topics = await unlessAborted(this.#topics(), over);
       const generation = topics === undefined ? undefined : await unlessAborted(this.#membership.join(), over);
       if (topics === undefined || generation === undefined) return 0;
+      this.#positions.sees(topics);
       this.#availability.up(GROUP);
       await this.#work(generation, topics, over);
       return 0;

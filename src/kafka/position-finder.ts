@@ -6,7 +6,7 @@ import type { Assignment } from "./assignment.ts";
 import type { Availability } from "./availability.ts";
 import { brokerTrouble, leaderless } from "./broker-errors.ts";
 import type { ConsumerContext, ConsumerSettings } from "./consumer.ts";
-import type { KafkaDriver } from "./driver.ts";
+import type { KafkaDriver, TopicInfo } from "./driver.ts";
 import type { Membership } from "./group-member.ts";
 import { type LogRange, resolveOutOfRange } from "./out-of-range.ts";
 
@@ -26,6 +26,8 @@ export class PositionFinder {
   readonly #context: ConsumerContext;
   readonly #availability: Availability;
   readonly #closing: AbortSignal;
+  /** How many partitions each topic had when this consumer first saw it. */
+  readonly #counts = new Map<string, number>();
 
   constructor(
     settings: ConsumerSettings,
@@ -43,6 +45,11 @@ export class PositionFinder {
     this.#membership = cluster.membership;
     this.#availability = cluster.availability;
     this.#closing = cluster.closing;
+  }
+
+  /** Remembers the partitions that topics have at first: those that are added while they are read begin at their first record. */
+  sees(topics: ReadonlyMap<string, TopicInfo>): void {
+    for (const [name, { leaders }] of topics) if (!this.#counts.has(name)) this.#counts.set(name, leaders.length);
   }
 
   /**
@@ -70,7 +77,8 @@ export class PositionFinder {
     const finding = topics.map(async ({ topic, partitions }) => {
       const fresh = partitions.filter((partition) => !begun.has(`${topic}/${partition}`));
       await this.#ranges(assignment, topic, fresh, (partition, { first, end }) => {
-        found(`${topic}/${partition}`, this.#settings.from === "earliest" ? first : end);
+        const added = partition >= (this.#counts.get(topic) ?? Number.POSITIVE_INFINITY);
+        found(`${topic}/${partition}`, added || this.#settings.from === "earliest" ? first : end);
       });
     });
     await Promise.all(finding);

@@ -7,7 +7,7 @@ import { GroupMember } from "../../src/kafka/group-member.ts";
 import { openSharedResources } from "../../src/shared-resources.ts";
 import { consumerSettings, Reader, type ReaderOptions } from "../support/kafka-reader.ts";
 import { committedPositions, numbered, produce } from "../support/kafka-records.ts";
-import { KAFKA_CLIENTS, kafkaConnection, makeTopic, silent } from "../support/kafka-topics.ts";
+import { growTopic, KAFKA_CLIENTS, kafkaConnection, makeTopic, silent } from "../support/kafka-topics.ts";
 import { kafka } from "../support/services/index.ts";
 import { until } from "../support/until.ts";
 
@@ -198,6 +198,28 @@ for (const client of KAFKA_CLIENTS) {
       assert.equal(await one.commit(present, [{ topic, partition: 0, position: 50 }]), "expelled");
       assert.equal((await committedPositions(address, group, topic)).get(0), 90);
       await two.leave();
+    });
+
+    it("reads the first records of partitions that are added, also when it began at the latest record", async (t) => {
+      const topic = await makeTopic(address, 1);
+      const first = open(t, topic, { from: "latest" });
+      await until("its position is known", async () => (await first.lag()) !== undefined);
+      await growTopic(address, topic, 3);
+      for (const partition of [1, 2])
+        await until("it is there", async () => (await produce(address, topic, partition, numbered(10)), true));
+      // The group finds them when it shares out anew.
+      const driver = await createDriver(
+        kafkaConnection(address, client),
+        { clientId: "test" },
+        { logger: silent, shared: openSharedResources() },
+      );
+      t.after(() => driver[Symbol.asyncDispose]());
+      await driver.topics([topic]);
+      const guest = new GroupMember(driver, { group: `test-${topic}`, topics: [topic], sessionTimeout: 6000, rebalanceTimeout: 6000 });
+      await guest.join();
+      await guest.leave();
+      await until("all are read", () => first.count === 20);
+      for (const partition of [1, 2]) assert.deepEqual(all([first], `${topic}/${partition}`), upTo(10));
     });
 
     it("commits about once a second, and at once when a partition is given back", async (t) => {

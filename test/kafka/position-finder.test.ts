@@ -74,3 +74,12 @@ test("a partition without a leader is not looked for any more when it was given 
   await start;
   assert.equal(cluster.waiting, undefined);
 });
+
+test("a partition that was added while its topic was read from the latest record begins at its first one", async () => {
+  const { cluster, finder } = finderOn([1, 1], "latest");
+  finder.sees(cluster.topics());
+  cluster.leaders = [1, 1, 1];
+  finder.sees(cluster.topics());
+  const starts = finder.starts(assignmentOf([0, 1, 2]));
+  assert.deepEqual([await starts.get("t/0"), await starts.get("t/1"), await starts.get("t/2")], [30, 50, 10]);
+});

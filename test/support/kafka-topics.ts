@@ -46,6 +46,11 @@ export async function deleteTopic(address: string, topic: string): Promise<void>
   await withAdmin(address, async (admin) => await admin.deleteTopics({ topics: [topic] }));
 }
 
+/** Adds partitions, so that the topic has `count`. */
+export async function growTopic(address: string, topic: string, count: number): Promise<void> {
+  await withAdmin(address, async (admin) => await admin.createPartitions({ topics: [{ name: topic, count }] }));
+}
+
 async function withAdmin(address: string, work: (admin: Admin) => Promise<unknown>): Promise<void> {
   const admin = new Admin({ clientId: "test", bootstrapBrokers: address.split(",") });
   try {

@@ -5,6 +5,9 @@ import type { KafkaConnection } from "../connections.ts";
 import { messageOf } from "../errors.ts";
 import { brokersOf } from "./client-options.ts";
 
+const SESSION_LIMITS =
+  "sessionTimeout of the kafka source is not between the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms; change it";
+
 /** The name of the broker's error code in whatever a client threw, such as `UNKNOWN_MEMBER_ID`; undefined when there is none. */
 export function brokerErrorName(thrown: unknown): string | undefined {
   for (const error of nested(thrown)) {
@@ -33,6 +36,7 @@ export function brokerTrouble(thrown: unknown, connection: KafkaConnection): str
   const authentication = [...nested(thrown)].find((error) => /authenticat/i.test(error.message));
   if (authentication !== undefined) return `${at}: ${authentication.message.replace(/\.$/, "")}; check kafka.sasl`;
   const name = brokerErrorName(thrown);
+  if (name === "INVALID_SESSION_TIMEOUT") return `${at} answers ${name}: ${SESSION_LIMITS}`;
   if (name !== undefined) return `${at} answers ${name}`;
   const deepest = [...nested(thrown)].at(-1);
   return `${at}: ${deepest === undefined ? messageOf(thrown) : messageOf(deepest)}`;

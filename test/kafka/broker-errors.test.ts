@@ -15,3 +15,11 @@ test("what a broker answers is found also where kafkajs collects errors", () => 
   assert.equal(brokerErrorName(error), "INVALID_REPLICATION_FACTOR");
   assert.equal(brokerTrouble(error, kafkaConnection("a:1", "kafkajs")), "Kafka (a:1) answers INVALID_REPLICATION_FACTOR");
 });
+
+test("a session timeout that the brokers do not take is named together with their limits", () => {
+  const error = Object.assign(new Error("out of range"), { type: "INVALID_SESSION_TIMEOUT" });
+  assert.match(
+    brokerTrouble(error, kafkaConnection("a:1", "kafkajs")),
+    /^Kafka \(a:1\) answers INVALID_SESSION_TIMEOUT: sessionTimeout .* group\.min\.session\.timeout\.ms and group\.max\.session\.timeout\.ms/,
+  );
+});

@@ -4,7 +4,7 @@ import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
 import { Assignment } from "./assignment.ts";
 import { Availability } from "./availability.ts";
-import { brokerTrouble } from "./broker-errors.ts";
+import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
 import type { ConsumerContext, ConsumerSettings, KafkaConsumer } from "./consumer.ts";
 import type { KafkaDriver, TopicInfo } from "./driver.ts";
 import { Fetcher } from "./fetcher.ts";
@@ -107,6 +107,11 @@ export class GroupConsumer implements KafkaConsumer {
       return 0;
     } catch (error) {
       if (error instanceof NotReadyError) throw error;
+      if (brokerErrorName(error) === "REBALANCE_IN_PROGRESS") {
+        // Another member came or went meanwhile. Joining waits in the broker, so no pause is needed.
+        this.#context.logger.debug({}, "the group is being rebalanced once more; joining again");
+        return 0;
+      }
       this.#availability.down(GROUP, brokerTrouble(error, this.#context.connection));
       const pause = lastPause === 0 ? FIRST_PAUSE : Math.min(lastPause * 2, LONGEST_PAUSE);
       await sleep(pause, over, this.#context.clock).catch(() => {});

@@ -14,7 +14,7 @@ export interface Cause {
   readonly what: string;
   /** The task whose code was being executed. */
   readonly blamed: string | undefined;
-  /** Somebody outside ended it: no task is to blame. */
+  /** It looks as if somebody outside ended it: no task is to blame, unless that happens again and again. */
   readonly external: boolean;
 }
 
@@ -35,7 +35,7 @@ export function causeOf(worker: Worker, exit: Exit, rssLimit: number | undefined
   const large = rssLimit !== undefined && worker.rss > NEAR_LIMIT * rssLimit;
   const memory = large || exit.signal === "SIGABRT" ? ` with ${mebibytes(worker.rss)} in memory` : "";
   const external = exit.signal !== null && FROM_OUTSIDE.has(exit.signal) && !large;
-  return { what: `${how}${memory}${external ? ", sent from outside" : ""}`, blamed: undefined, external };
+  return { what: `${how}${memory}${external ? ", as if from outside" : ""}`, blamed: undefined, external };
 }
 
 export function mebibytes(bytes: number): string {

@@ -293,7 +293,7 @@ export class Fleet {
       at: now,
       tasks,
       blamed: cause.blamed,
-      external: cause.external,
+      killed: cause.external ? begun(worker) : undefined,
       memory,
       age: now - worker.startedAt,
       trial: worker.trial,
@@ -339,4 +339,13 @@ export class Fleet {
       if (given.length > 0) this.#processes.send(worker.id, { type: "abandon", runs: given });
     }
   }
+}
+
+/** When each task of a worker was last begun there; without those that were still to be sent to it. */
+function begun(worker: Worker): ReadonlyMap<string, number> {
+  const times = new Map<string, number>();
+  for (const { task, begunAt } of worker.runs.values()) {
+    if (begunAt !== undefined) times.set(task.id, Math.max(begunAt, times.get(task.id) ?? 0));
+  }
+  return times;
 }

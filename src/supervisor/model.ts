@@ -30,6 +30,8 @@ export interface Instance {
   /** When a stop was asked for; the worker gets until then to obey, then the run is given up. */
   stopBy: number | undefined;
   abandoned: boolean;
+  /** When this attempt was sent to its worker; undefined while that is not ready. */
+  begunAt: number | undefined;
   /** Whether this attempt has built its plan. */
   built: boolean;
   /** When this attempt became `running`. */
@@ -237,6 +239,7 @@ function newInstance(task: Task, index: number, now: number): Instance {
     worker: undefined,
     stopBy: undefined,
     abandoned: false,
+    begunAt: undefined,
     built: false,
     runningSince: undefined,
     failures: 0,

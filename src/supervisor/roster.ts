@@ -138,6 +138,7 @@ export class Roster {
   /** Starts instances on a worker that is ready. */
   send(worker: Worker, instances: readonly Instance[]): void {
     if (instances.length === 0) return;
+    for (const instance of instances) instance.begunAt = this.#now();
     const assignments = instances.map(({ run, task, index }): Assignment => ({
       run: run as RunId,
       task: task.definition,
@@ -229,6 +230,7 @@ export class Roster {
     instance.run = run;
     instance.worker = worker;
     instance.abandoned = false;
+    instance.begunAt = undefined;
     instance.built = false;
     worker.runs.set(run, instance);
     if (instance.state !== "starting") setState(instance, "starting", instance.reason, now);

@@ -27,8 +27,8 @@ export interface Death {
   readonly tasks: readonly string[];
   /** The task whose code was being executed, if that is known. */
   readonly blamed: string | undefined;
-  /** Whether somebody outside killed it: no task is to blame then. */
-  readonly external: boolean;
+  /** When it looks as if somebody outside killed it: when each task that ran there was begun. */
+  readonly killed: ReadonlyMap<string, number> | undefined;
   /** Whether it was replaced for its memory: that never comes from outside. */
   readonly memory: boolean;
   /** How long it had run. Milliseconds. */
@@ -46,6 +46,8 @@ export type Verdict =
 /** What is remembered about a task that was blamed. */
 interface TaskRecord {
   deathsAlone: number;
+  /** Deaths alone that look as if somebody outside had killed its worker. */
+  killedAlone: number;
   /** Times in quarantine since it last ran well. */
   quarantines: number;
   /** Trials that it has passed: each doubles the next one. */
@@ -62,6 +64,10 @@ export const MOST_ALONE = 4;
 const HOUR = 3_600_000;
 /** Two deaths of workers with a task in common, so close together, begin a search. */
 const DEATHS_TOGETHER = 600_000;
+/** So many kills, each of a task that was begun again after the one before, make it suspected as a death without a trace does. */
+const MANY_KILLS = 3;
+/** Kills so close together are one. Milliseconds. */
+const AT_ONCE = 1000;
 
 /**
  * Finds the tasks that make workers die. Pure: it is told of deaths and of time, and says what to do.
@@ -70,6 +76,10 @@ const DEATHS_TOGETHER = 600_000;
  * quarantine, from where it is tried again alone after a wait that doubles. When workers die again and again and nothing
  * says which task did it, their tasks are split into groups with a worker each, and the group whose worker dies is split
  * again, so that every culprit is found after about log4(tasks) deaths while the others run on.
+ *
+ * A kill from outside is no task's doing, but a product that has another process kill its own, and the kernel when memory
+ * runs out, look the same. So kills count only for tasks that are killed again and again, and little: such tasks are
+ * searched and tried alone, where one harms no other; and a worker killed meanwhile that ran none of them acquits them.
  */
 export class Suspects {
   readonly #settings: QuarantineSettings;
@@ -77,6 +87,8 @@ export class Suspects {
   readonly #records = new Map<string, TaskRecord>();
   readonly #trials = new Map<string, Trial>();
   #deaths: { readonly at: number; readonly tasks: ReadonlySet<string> }[] = [];
+  /** Kills in a row of each task's workers, and the last of them. */
+  readonly #kills = new Map<string, { readonly count: number; readonly at: number }>();
   #trialNumber = 0;
   /** Until when no search begins, because the last one found nothing. */
   #noSearchUntil = 0;
@@ -104,16 +116,17 @@ export class Suspects {
   }
 
   death(death: Death): readonly Verdict[] {
-    const { trial, blamed } = death;
-    if (death.external) {
+    const { trial, blamed, killed } = death;
+    const oftenKilled = killed === undefined ? [] : this.#oftenKilled(killed, death);
+    if (killed !== undefined && oftenKilled.length === 0) {
       if (trial !== undefined) trial.until = undefined;
       return [];
     }
     const alone = trial !== undefined && trial.tasks.size === 1 ? [...trial.tasks][0] : undefined;
-    if (alone !== undefined) return this.#diedAlone(alone, death.at);
+    if (alone !== undefined) return this.#diedAlone(alone, death);
     if (blamed !== undefined) return this.#blame(blamed, trial);
     if (trial !== undefined) return this.#split([...trial.tasks], death.at, trial.length, trial.search);
-    return this.#unexplained(death);
+    return killed === undefined ? this.#unexplained(death) : this.#search(oftenKilled, death);
   }
 
   /** Ends the trials whose time is over. Returns the tasks that were cleared. */
@@ -125,6 +138,8 @@ export class Suspects {
         const record = this.#record(task);
         record.passed++;
         record.deathsAlone = 0;
+        record.killedAlone = 0;
+        this.#kills.delete(task);
         if (trial.tasks.size === 1) record.quarantines = 0;
         this.#trials.delete(task);
         cleared.push(task);
@@ -149,6 +164,7 @@ export class Suspects {
   /** Forgets a task that was removed, was changed, or is to get a new chance, and takes it out of its trial. */
   forget(task: string): void {
     this.#records.delete(task);
+    this.#kills.delete(task);
     this.leave(task);
   }
 
@@ -161,20 +177,23 @@ export class Suspects {
     if (trial.tasks.size === 0 && trial.search !== undefined) trial.search.open--;
   }
 
-  #diedAlone(task: string, at: number): readonly Verdict[] {
+  #diedAlone(task: string, { at, killed }: Death): readonly Verdict[] {
     const record = this.#record(task);
     const trial = this.#trials.get(task);
     if (trial?.search !== undefined) {
       trial.search.found++;
       trial.search.open--;
     }
-    record.deathsAlone++;
+    if (killed === undefined) record.deathsAlone++;
+    else record.killedAlone++;
     this.#trials.delete(task);
-    if (record.deathsAlone < this.#settings.after) {
+    if (record.deathsAlone + record.killedAlone / MANY_KILLS < this.#settings.after) {
       this.#tryAlone(task);
       return [{ task, verdict: "trial" }];
     }
+    // The next one is enough.
     record.deathsAlone = this.#settings.after - 1;
+    record.killedAlone = killed === undefined ? 0 : MANY_KILLS - 1;
     record.until = at + Math.min(this.#settings.max, this.#settings.min * 2 ** Math.min(record.quarantines, 40));
     record.quarantines++;
     return [{ task, verdict: "quarantine", until: record.until }];
@@ -195,11 +214,28 @@ export class Suspects {
     this.#deaths = this.#deaths.filter((earlier) => death.at - earlier.at < Math.max(together, HOUR));
     const again = this.#deaths.some((earlier) => death.at - earlier.at < together && death.tasks.some((task) => earlier.tasks.has(task)));
     this.#deaths.push({ at: death.at, tasks: new Set(death.tasks) });
+    return again || death.memory ? this.#search(death.tasks, death) : [];
+  }
+
+  /** Takes in a kill. Returns the tasks that were killed again and again, each time after they had been begun anew. */
+  #oftenKilled(begun: ReadonlyMap<string, number>, { at, trial }: Death): readonly string[] {
+    for (const [task, last] of this.#kills) if (at - last.at > DEATHS_TOGETHER) this.#kills.delete(task);
+    for (const [task, since] of begun) {
+      const last = this.#kills.get(task);
+      // Several workers killed at once are one kill of a task that ran in all of them, or was just being brought to another.
+      const anew = last === undefined || (since >= last.at && at - last.at >= AT_ONCE);
+      if (anew) this.#kills.set(task, { count: (last?.count ?? 0) + 1, at });
+    }
+    // Somebody kills workers that run no suspect: what was killed alone until now proves nothing.
+    if (trial === undefined) for (const [task, record] of this.#records) if (!begun.has(task)) record.killedAlone = 0;
+    return [...begun.keys()].filter((task) => (this.#kills.get(task)?.count ?? 0) >= MANY_KILLS);
+  }
+
+  #search(tasks: readonly string[], { at, age }: Death): readonly Verdict[] {
     // One search after the other: they would take each other's workers.
-    if (this.#searching() > MOST_SEARCHING - SPLIT) return [];
-    if ((!again && !death.memory) || death.at < this.#noSearchUntil) return [];
-    const suspects = death.tasks.filter((task) => !this.#trials.has(task));
-    return this.#split(suspects, death.at, Math.min(HOUR, Math.max(this.#trialLength / 4, 2 * death.age)), undefined);
+    if (this.#searching() > MOST_SEARCHING - SPLIT || at < this.#noSearchUntil) return [];
+    const suspects = tasks.filter((task) => !this.#trials.has(task));
+    return this.#split(suspects, at, Math.min(HOUR, Math.max(this.#trialLength / 4, 2 * age)), undefined);
   }
 
   #split(tasks: readonly string[], at: number, length: number, earlier: Search | undefined): readonly Verdict[] {
@@ -250,7 +286,7 @@ export class Suspects {
   #record(task: string): TaskRecord {
     const known = this.#records.get(task);
     if (known !== undefined) return known;
-    const record: TaskRecord = { deathsAlone: 0, quarantines: 0, passed: 0, until: undefined };
+    const record: TaskRecord = { deathsAlone: 0, killedAlone: 0, quarantines: 0, passed: 0, until: undefined };
     this.#records.set(task, record);
     return record;
   }

@@ -56,6 +56,52 @@ test("a worker killed from outside is replaced, its tasks run again, and nobody 
   assert.equal(simulation.fleet.workerRestarts, 10);
 });
 
+test("a task whose workers are killed as if from outside, each time soon after it began, is found and quarantined; the others run on", () => {
+  const simulation = new Simulation();
+  for (const id of ["t5", "t16"]) simulation.behaviours.set(id, { diesAfter: 1000, signal: "SIGKILL" });
+  simulation.add(...tasks(28).map((id) => definition(id)));
+  simulation.run(120_000);
+  const before = new Map(simulation.starts);
+  simulation.run(400_000);
+  for (const id of tasks(28)) {
+    if (simulation.behaviours.has(id)) {
+      assert.equal(simulation.states()[id], "quarantined");
+      assert.match(simulation.fleet.views().find((view) => view.id === id)?.reason ?? "", /it makes its worker die \(signal SIGKILL/);
+    } else {
+      assert.equal(simulation.states()[id], "running");
+      assert.ok((simulation.starts.get(id) ?? 0) <= (before.get(id) ?? 0) + 1, "only brought back to a regular worker");
+    }
+  }
+});
+
+test("a task is not quarantined for ten kills of the worker that it is on, nor for any number of kills that hit others too", () => {
+  const simulation = new Simulation();
+  simulation.add(definition("a", { instances: 2 }));
+  for (let killed = 0; killed < 60; simulation.run(1500)) {
+    const all = [...simulation.processes.values()];
+    const victim = killed < 10 ? all.find(({ runs }) => runs.size > 0) : all[killed % all.length];
+    if (victim === undefined) continue;
+    simulation.die(victim.id, { code: null, signal: "SIGKILL" });
+    killed++;
+    assert.notEqual(simulation.states()["a"], "quarantined", `after ${killed} kills`);
+  }
+  simulation.run(300_000);
+  assert.equal(simulation.states()["a"], "running");
+  assert.deepEqual(new Set(simulation.workersOf("a")), new Set([1, 2]), "back on the regular workers");
+});
+
+test("workers that are killed all at once make no suspect of the tasks that ran in all of them", () => {
+  const simulation = new Simulation({ settings: { workers: 8 } });
+  simulation.add(definition("wide", { instances: 8 }), ...tasks(8).map((id) => definition(id)));
+  for (let time = 0; time < 2; time++) {
+    simulation.run(5000);
+    for (const victim of simulation.processes.keys()) simulation.die(victim, { code: null, signal: "SIGKILL" });
+  }
+  simulation.run(5000);
+  assert.ok(Math.max(...[...simulation.processes.values()].map(({ number }) => number)) <= 8, "no task is tried");
+  assert.ok(Object.values(simulation.states()).every((state) => state === "running"));
+});
+
 test("a worker that can't be started is tried again, and nobody is blamed", () => {
   const simulation = new Simulation({ settings: { workers: 1 } });
   simulation.add(...tasks(3).map((id) => definition(id)));

@@ -1,4 +1,5 @@
 /** A product that counts, and can misbehave in every way that a product can. The tests copy it into a product folder. */
+import { spawnSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
 
 import type { Batch, Event, SinkSpec, SourceSpec } from "millrace";
@@ -27,6 +28,7 @@ const misdeeds: Record<string, () => void> = {
   exit: () => process.exit(3),
   abort: () => process.abort(),
   kill: () => process.kill(process.pid, "SIGKILL"),
+  shoot: () => void spawnSync("kill", ["-9", String(process.pid)]),
   reject: () => void Promise.reject(new Error("hunter22 was rejected")),
   talk: () => void process.send?.(null),
   timer: () => void setTimeout(() => misdeeds["throw"]?.(), 1),

@@ -42,7 +42,7 @@ export interface Exits {
 
 /**
  * Sees to it that a process that dies says first whose code was being executed: for exceptions and rejections that nobody
- * caught, for `process.exit`, and for signals that it sends to itself.
+ * caught, for `process.exit`, for signals that it sends to itself, and for the end of its channel to the supervisor.
  * @param fatal called with what was not caught, to log it
  */
 export function watchExits(fatal: (thrown: unknown) => void): Exits {
@@ -61,9 +61,24 @@ export function watchExits(fatal: (thrown: unknown) => void): Exits {
   process.on("unhandledRejection", uncaught("a rejected promise that nothing awaited"));
   process.on("exit", (code) => {
     if (!planned) tell("exit", `process.exit(${code}) was called${placeIn(new Error("trace").stack)}`);
+    planned = true;
   });
   watchSuicide();
+  // What process.exit ends with, once the listeners have been called: a product that calls it itself passes them by.
+  watchCall("reallyExit", () => !planned);
+  // Node calls it as well, for no task, when the supervisor has closed the channel; this ends the process.
+  watchCall("disconnect", () => executing.getStore() !== undefined);
   return { exit: leave };
+}
+
+/** Tells of a call of a function of `process`, if `counts` says so then. */
+function watchCall(name: "disconnect" | "reallyExit", counts: () => boolean): void {
+  const called = Reflect.get(process, name) as ((...values: unknown[]) => unknown) | undefined;
+  if (called === undefined) return;
+  Reflect.set(process, name, (...values: unknown[]) => {
+    if (counts()) tell("exit", `process.${name}() was called${placeIn(new Error("trace").stack)}`);
+    return called.apply(process, values);
+  });
 }
 
 function tell(why: LastWords["why"], what: string): void {

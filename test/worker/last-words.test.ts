@@ -44,6 +44,8 @@ test("a process says for whom it executed when it ends", async () => {
     ],
     ["throw new Error('x'.repeat(1e6))", "exception", /awaited: x{2000}… \(1000000 characters\)/, 70, null],
     ["process.abort()", "signal", /process\.abort\(\) was called/, null, "SIGABRT"],
+    ["process.reallyExit(5)", "exit", /^process\.reallyExit\(\) was called/, 5, null],
+    ["process.removeAllListeners('exit'); process.exit(6)", "exit", /^process\.reallyExit\(\) was called/, 6, null],
   ];
   await Promise.all(
     cases.map(async ([deed, why, what, code, signal]) => {

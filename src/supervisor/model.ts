@@ -38,6 +38,8 @@ export interface Instance {
   runningSince: number | undefined;
   /** Failures in a row. */
   failures: number;
+  /** The reason of them that was last logged. */
+  toldReason: string | undefined;
   restarts: number;
   /** Whether its input ends by itself; undefined until its plan was built once. */
   finite: boolean | undefined;
@@ -243,6 +245,7 @@ function newInstance(task: Task, index: number, now: number): Instance {
     built: false,
     runningSince: undefined,
     failures: 0,
+    toldReason: undefined,
     restarts: 0,
     finite: undefined,
     past: noTotals(),

@@ -191,7 +191,10 @@ export class Roster {
 
   #failed(instance: Instance, end: Extract<RunEnd, { how: "failed" }>, lived: number, now: number): void {
     const { task, reason: before } = instance;
-    instance.failures = lived >= this.#settings.restart.resetAfter ? 1 : instance.failures + 1;
+    const ranWell = lived >= this.#settings.restart.resetAfter;
+    instance.failures = ranWell ? 1 : instance.failures + 1;
+    // It is running between two failures, if only until its first event.
+    if (ranWell) instance.toldReason = undefined;
     if (end.kind === "final" || (end.kind === "unknown" && instance.failures > MOST_UNKNOWN)) {
       this.#fail(instance, end.reason, now);
       return;
@@ -200,7 +203,9 @@ export class Roster {
     instance.dueAt = now + wait;
     if (end.kind !== "not-ready") instance.restarts++;
     setState(instance, end.kind === "not-ready" ? "starting" : "backing-off", end.reason, now);
-    if (before !== end.reason) this.#logger.warn({ task: task.id, instance: instance.index, retryInMs: Math.round(wait) }, end.reason);
+    const told = before === end.reason || instance.toldReason === end.reason;
+    instance.toldReason = end.reason;
+    if (!told) this.#logger.warn({ task: task.id, instance: instance.index, retryInMs: Math.round(wait) }, end.reason);
   }
 
   /** The task fails, and is not tried again until its definition changes or a reload asks for it. */

@@ -323,6 +323,8 @@ test("what may pass is tried again with a growing back-off; what is missing coun
   assert.deepEqual(simulation.states(), { away: "backing-off", missing: "starting", odd: "failed" });
   const tries = simulation.starts.get("away") ?? 0;
   assert.ok(tries >= 8 && tries <= 16, `${tries} tries in 5 minutes`);
+  for (const reason of ["the broker is away", "there is no topic x", "what?"])
+    assert.equal(simulation.log.filter((line) => line === reason).length, 1, "one line as long as the reason is the same");
   simulation.behaviours.clear();
   simulation.run(61_000);
   assert.deepEqual(simulation.states(), { away: "running", missing: "running", odd: "failed" });

@@ -117,6 +117,7 @@ export class Crew {
       words: undefined,
       condemned: undefined,
       killAt: undefined,
+      dismissed: false,
       killed: false,
     };
     this.#workers.set(worker.id, worker);

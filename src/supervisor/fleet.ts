@@ -251,18 +251,17 @@ export class Fleet {
 
   #leave(worker: Worker, now: number): void {
     worker.phase = "leaving";
-    worker.killAt = now + GRACE;
+    worker.dismissed = true;
+    worker.killAt = Math.min(worker.killAt ?? Infinity, now + GRACE);
     this.#processes.send(worker.id, { type: "exit" });
   }
 
   #seeOut(worker: Worker, now: number): void {
     if (worker.killed) return;
-    if (worker.killAt === undefined) {
-      if (worker.runs.size === 0) this.#leave(worker, now);
-    } else if (now >= worker.killAt) {
+    if (worker.killAt !== undefined && now >= worker.killAt) {
       worker.killed = true;
       this.#processes.kill(worker.id);
-    }
+    } else if (worker.runs.size === 0 && !worker.dismissed) this.#leave(worker, now);
   }
 
   /** Ends a worker with which something is wrong, and gives it a successor. */

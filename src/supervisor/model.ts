@@ -88,6 +88,8 @@ export interface Worker {
   condemned: string | undefined;
   /** When a leaving one is killed. */
   killAt: number | undefined;
+  /** Whether it was told to exit. */
+  dismissed: boolean;
   killed: boolean;
 }
 

@@ -275,6 +275,20 @@ test("leaking tasks are found among many", () => {
   );
 });
 
+test("a worker that is replaced for its memory ends as soon as its runs have", () => {
+  const simulation = new Simulation({ settings: { workers: 1 } });
+  simulation.behaviours.set("a", { leaks: 200 * MIB });
+  simulation.add(definition("a"), definition("b"));
+  const [first] = simulation.processes.keys();
+  simulation.run(4500);
+  assert.deepEqual(
+    simulation.log.filter((line) => line.includes("is replaced")),
+    ["worker 1 is replaced: memory: the worker holds more than the limit of 500 MiB (600 MiB)"],
+  );
+  assert.ok(!simulation.processes.has(first as number));
+  assert.deepEqual(simulation.killed, [], "it was told to exit");
+});
+
 test("many killers of several kinds among 300 tasks are all found, and only they", () => {
   for (const seed of [1, 2, 3]) {
     const simulation = new Simulation({ seed });

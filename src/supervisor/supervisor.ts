@@ -60,6 +60,8 @@ class Supervisor {
   #manager: TaskManager | undefined;
   #code = DONE;
   #ended = false;
+  #reloadAsked = false;
+  #reloading = false;
   #drainTimer: NodeJS.Timeout | undefined;
 
   constructor(settings: Settings, options: SupervisorOptions) {
@@ -83,7 +85,7 @@ class Supervisor {
     const deafen = listenToSignals({
       drain: (signal) => this.#drain(`${signal}: draining, for at most ${this.#settings.shutdown.timeout / 1000} s`, DONE),
       abort: (signal) => this.#abort(signal),
-      reload: () => void this.#reload(),
+      reload: () => void this.#reloadInTurn(),
     });
     let ticking: NodeJS.Timeout | undefined;
     try {
@@ -204,6 +206,18 @@ class Supervisor {
     this.#ended = true;
     this.#logger.info({ exitCode: code }, why);
     this.#exit.resolve(code);
+  }
+
+  /** One reload after the other. All that are asked for during one are one. */
+  async #reloadInTurn(): Promise<void> {
+    this.#reloadAsked = true;
+    if (this.#reloading) return;
+    this.#reloading = true;
+    while (this.#reloadAsked) {
+      this.#reloadAsked = false;
+      await this.#reload();
+    }
+    this.#reloading = false;
   }
 
   /** Reads settings, products and tasks anew. What is wrong is told, and what runs goes on. */

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { isAlive } from "../support/processes.ts";
 import { until } from "../support/until.ts";
@@ -143,6 +144,19 @@ test("files of tasks start, restart and stop exactly their tasks, and SIGHUP tri
   daemon.process.kill("SIGHUP");
   await until("the failed one is tried again", () => daemon.results("bad").length === 6);
   assert.equal((await daemon.state("a", "running")).instances[0]?.since, since);
+});
+
+test("reloads that are asked for during one are done as one", async (t) => {
+  const daemon = new Daemon(t, { tasks: { a: {} } });
+  await daemon.state("a", "running");
+  for (let signal = 0; signal < 15; signal++) {
+    daemon.process.kill("SIGHUP");
+    await delay(10);
+  }
+  const reloads = () => daemon.logged().filter(({ msg }) => msg === "products and tasks were read anew").length;
+  await until("a second one is done", () => reloads() >= 2);
+  for (let before = 0; before < reloads(); await delay(2000)) before = reloads();
+  assert.ok(reloads() <= 3, `${reloads()} reloads`);
 });
 
 test("flags and variables for the debugger do not reach the workers", async (t) => {

@@ -26,6 +26,7 @@ export class CatalogChild implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #gone: Promise<void>;
   #asked = 0;
+  #timedOut = false;
   #printed = "";
   #uncaught: string | undefined;
   /** Hears what comes from the process; a reason when nothing more will. */
@@ -70,6 +71,11 @@ export class CatalogChild implements AsyncDisposable {
     return this.#asked === 0;
   }
 
+  /** Whether it was ended since it took too long for its last question. */
+  get timedOut(): boolean {
+    return this.#timedOut;
+  }
+
   /** @param timeout milliseconds; without an answer by then the process is ended */
   async ask(question: Question, timeout: number): Promise<Answer | NoAnswer> {
     const number = ++this.#asked;
@@ -89,7 +95,10 @@ export class CatalogChild implements AsyncDisposable {
         this.#hear = () => undefined;
         resolve(result);
       };
-      const timer = setTimeout(() => end({ type: "none", reason: `did not finish in ${timeout / 1000} s` }), timeout);
+      const timer = setTimeout(() => {
+        this.#timedOut = true;
+        end({ type: "none", reason: `did not finish in ${timeout / 1000} s` });
+      }, timeout);
       this.#hear = (heard) => {
         if (typeof heard === "string") end({ type: "none", reason: heard });
         else if (heard.type === "uncaught") this.#uncaught = `threw ${heard.what}`;

@@ -6,7 +6,10 @@ import type { Answer, Question } from "./catalog-messages.ts";
 export interface CatalogPatience {
   /** For the import of a product with its `tasks()`, and for building a plan. */
   readonly answer: number;
-  /** In a process where other product code has run: then the question is put again in a process of its own. */
+  /**
+   * In a process where other product code has run, or while other questions wait: then the question is put again, in a
+   * process of its own, after these.
+   */
   readonly first: number;
   /** A question that takes longer no longer holds up the others: they go on in one more process. */
   readonly hold: number;
@@ -25,7 +28,8 @@ interface Waiting {
 /**
  * Has product code run elsewhere: in child processes that it may hang or end. Usually one child answers all questions. One
  * that takes long is left alone with its question while another goes on with the rest; when a child dies or hangs, the
- * question is put once more, to a child in which no other product has run, so that nobody is blamed for another's doing.
+ * question is put once more, after all others, to a child in which no other product has run, so that nobody is blamed for
+ * another's doing and many that hang do not hold up the rest.
  *
  * Each catalog has processes of its own, so it sees the products as they are on disk now. Dispose of it when the questions
  * are answered.
@@ -42,24 +46,40 @@ export class Catalog implements AsyncDisposable {
     this.#patience = patience;
   }
 
-  /** Asks all questions; the answers are in their order. */
-  async ask(questions: readonly Question[]): Promise<readonly (Answer | NoAnswer)[]> {
+  /**
+   * Asks all questions; the answers are in their order.
+   * @param told hears each answer when it is given
+   */
+  async ask(
+    questions: readonly Question[],
+    told: (index: number, answer: Answer | NoAnswer) => void = () => undefined,
+  ): Promise<readonly (Answer | NoAnswer)[]> {
     const answers: (Answer | NoAnswer)[] = [];
     const waiting = questions.map((question, index): Waiting => ({ index, question })).toReversed();
+    const doubtful: Waiting[] = [];
     const lanes: Promise<void>[] = [];
     let answeredBefore = -1;
     let answered = 0;
+    const take = ({ index }: Waiting, answer: Answer | NoAnswer) => {
+      answers[index] = answer;
+      answered++;
+      told(index, answer);
+    };
     const work = async () => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-        answers[next.index] = await this.#answer(next.question);
-        answered++;
+        const answer = await this.#answer(next.question, waiting.length > 0);
+        if (answer === undefined) doubtful.push(next);
+        else take(next, answer);
+      }
+      for (let next = doubtful.shift(); next !== undefined; next = doubtful.shift()) {
+        take(next, await this.#askChild(await this.#start(), next.question, this.#patience.answer));
       }
     };
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
     const addLane = () => lanes.push(work().catch(failed.reject));
     const unstick = setInterval(() => {
-      if (waiting.length > 0 && answered === answeredBefore && lanes.length < MOST_CHILDREN) addLane();
+      if (waiting.length + doubtful.length > 0 && answered === answeredBefore && lanes.length < MOST_CHILDREN) addLane();
       answeredBefore = answered;
     }, this.#patience.hold);
     const abort = () => failed.reject(this.#signal.reason);
@@ -72,17 +92,20 @@ export class Catalog implements AsyncDisposable {
       return answers;
     } finally {
       waiting.length = 0;
+      doubtful.length = 0;
       clearInterval(unstick);
       this.#signal.removeEventListener("abort", abort);
     }
   }
 
-  async #answer(question: Question): Promise<Answer | NoAnswer> {
+  /** @returns undefined when the question is to be put again, to a child of its own */
+  async #answer(question: Question, othersWait: boolean): Promise<Answer | NoAnswer | undefined> {
     const { answer, first } = this.#patience;
     const child = this.#idle.pop() ?? (await this.#start());
     const alone = child.fresh;
-    const given = await this.#askChild(child, question, alone ? answer : first);
-    return given.type !== "none" || alone ? given : await this.#askChild(await this.#start(), question, answer);
+    const given = await this.#askChild(child, question, alone && !othersWait ? answer : first);
+    if (given.type !== "none") return given;
+    return alone && !(othersWait && child.timedOut) ? given : undefined;
   }
 
   async #askChild(child: CatalogChild, question: Question, timeout: number): Promise<Answer | NoAnswer> {

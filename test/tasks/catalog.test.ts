@@ -65,6 +65,18 @@ test("tasks are checked: valid, invalid with every reason, and those whose build
   assert.deepEqual(answers[5], { type: "valid", warnings: [] });
 });
 
+test("many that hang do not hold up the rest", async (t) => {
+  const before = "if (config.n > 0) for (;;)";
+  const folder = join(productFolder(t, { p: goodProduct("p", { before }) }), "p");
+  const common = { id: "t", product: "p", folder, code: "", instances: 1, enabled: true, secrets: [], where: "here", warnings: [] };
+  await using catalog = new Catalog(t.signal, { answer: 2_000, first: 1_000, hold: 200 });
+  const order: string[] = [];
+  const questions = [1, 2, 3, 4, 5, 6, 0, 0].map((n) => ({ type: "check" as const, task: { ...common, config: { n } } }));
+  await catalog.ask(questions, (index, { type }) => order.push(`${index} ${type}`));
+  assert.deepEqual(order.slice(0, 2).toSorted(), ["6 valid", "7 valid"]);
+  assert.equal(order.length, 8);
+});
+
 test("what a product prints while it is checked goes nowhere", async (t) => {
   const program = `
     import { Catalog } from ${JSON.stringify(new URL("../../src/tasks/catalog.ts", import.meta.url).href)};

@@ -1,6 +1,6 @@
 import type { NotReady } from "../observability/admin.ts";
 import type { Figures, TaskFigures } from "../observability/metrics.ts";
-import type { AwayStore } from "../tasks/task.ts";
+import type { TaskSet } from "../tasks/task.ts";
 import type { Fleet } from "./fleet.ts";
 import { type Task, taskTotals, telling } from "./model.ts";
 
@@ -32,12 +32,13 @@ function taskFigures(task: Task): TaskFigures {
 
 /**
  * What keeps the program from being ready: a task store that was never read, a regular worker that does not run, a task that
- * is starting or backing off. A task that failed, is in quarantine or is invalid does not: the others must not wait for it.
+ * is being checked, starting or backing off. A task that failed, is in quarantine or is invalid does not: the others must not wait for it.
  */
-export function notReady(fleet: Fleet, awayStores: readonly AwayStore[]): readonly NotReady[] {
+export function notReady(fleet: Fleet, { awayStores, pending }: TaskSet): readonly NotReady[] {
   const found: NotReady[] = awayStores
     .filter(({ known }) => !known)
     .map(({ store, reason }) => ({ what: `task store ${store}`, why: reason }));
+  for (const id of pending) found.push({ what: `task ${id}`, why: "it is being checked: its pipeline takes long to build" });
   const ready = new Set<number>();
   for (const worker of fleet.workers) if (worker.trial === undefined && worker.phase === "ready") ready.add(worker.number);
   for (let number = 1; number <= fleet.size; number++) {

@@ -16,6 +16,9 @@ import { fleetFigures, notReady } from "./shown.ts";
 import { listenToSignals } from "./signals.ts";
 import { WorkerProcesses } from "./worker-processes.ts";
 
+/** Tasks whose pipeline takes longer to build do not hold up the others. Milliseconds. */
+const HOLD = 1000;
+
 /** Options of `runSupervisor`. */
 export interface SupervisorOptions {
   /** Texts that must never be shown, as `loadSettings` found them. */
@@ -90,7 +93,7 @@ class Supervisor {
     let ticking: NodeJS.Timeout | undefined;
     try {
       await using admin = await this.#startAdmin();
-      await using manager = await openTaskManager(this.#settings, { logger: this.#logger, signal: this.#stopped.signal });
+      await using manager = await openTaskManager(this.#settings, { logger: this.#logger, signal: this.#stopped.signal, hold: HOLD });
       this.#manager = manager;
       this.#options.listening?.(admin.url);
       this.#begin(manager.current());
@@ -128,7 +131,7 @@ class Supervisor {
 
   #notReady(): readonly NotReady[] {
     const set = this.#manager?.current();
-    return set === undefined ? [{ what: "tasks", why: "they are being read" }] : notReady(this.#fleet, set.awayStores);
+    return set === undefined ? [{ what: "tasks", why: "they are being read" }] : notReady(this.#fleet, set);
   }
 
   #begin(set: TaskSet): void {
@@ -177,7 +180,7 @@ class Supervisor {
 
   #waiting(): boolean {
     const set = this.#manager?.current();
-    return set === undefined || (set.valid.size === 0 && this.#awaits(set));
+    return set === undefined || set.pending.length > 0 || (set.valid.size === 0 && this.#awaits(set));
   }
 
   #drain(why: string, code: number): void {

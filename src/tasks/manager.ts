@@ -39,6 +39,11 @@ export interface TaskManagerOptions {
   readonly signal: AbortSignal;
   /** How long product code may take. */
   readonly patience?: CatalogPatience;
+  /**
+   * So long is the check of a task waited for before the others go on without it: it is pending then, and a change says
+   * later what became of it. Milliseconds; without it every check is waited for.
+   */
+  readonly hold?: number;
 }
 
 /** What a TaskManager needs of the settings. */
@@ -53,11 +58,8 @@ type TaskManagerSettings = Pick<Settings, "products" | "tasks"> & Partial<Pick<S
  * the tasks of a file that can't be parsed, of a store that is away, and of a product that can't be imported any more. It
  * is among the invalid ones at the same time. A task ends when it, or its product's folder, is taken away.
  */
-export async function openTaskManager(
-  settings: TaskManagerSettings,
-  { logger, signal, patience }: TaskManagerOptions,
-): Promise<TaskManager> {
-  const manager = new Manager(settings, logger, signal, patience);
+export async function openTaskManager(settings: TaskManagerSettings, options: TaskManagerOptions): Promise<TaskManager> {
+  const manager = new Manager(settings, options);
   try {
     await manager.open();
   } catch (error) {
@@ -74,6 +76,8 @@ function storeOf(settings: TaskStoreSettings, directory: string | undefined): Ta
 
 /** After an update that failed as a whole, such as for want of processes. Milliseconds. */
 const RETRY = 5_000;
+/** How often it is looked for answers that were not waited for. Milliseconds. */
+const LOOK = 250;
 
 class Manager implements TaskManager {
   readonly #stores: readonly WatchedStore[];
@@ -81,9 +85,10 @@ class Manager implements TaskManager {
   readonly #checker = new TaskChecker();
   readonly #logger: Logger;
   readonly #patience: CatalogPatience | undefined;
+  readonly #hold: number | undefined;
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal;
-  #set: TaskSet = { valid: new Map(), invalid: [], products: [], brokenProducts: [], awayStores: [] };
+  #set: TaskSet = { valid: new Map(), invalid: [], products: [], brokenProducts: [], awayStores: [], pending: [] };
   /** Settles at the next change. */
   #next = Promise.withResolvers<void>();
   /** The last update, settled or not: updates run one after the other. */
@@ -91,17 +96,22 @@ class Manager implements TaskManager {
   /** Whether an update waits that will see whatever changes until it begins. */
   #waiting = false;
   #watching: Promise<unknown> = Promise.resolve();
+  /** The checks that updates went on without. */
+  readonly #late = new Set<Promise<void>>();
 
-  constructor(settings: TaskManagerSettings, logger: Logger, signal: AbortSignal, patience: CatalogPatience | undefined) {
+  constructor(settings: TaskManagerSettings, { logger, signal, patience, hold }: TaskManagerOptions) {
     this.#stores = settings.tasks.map((store) => new WatchedStore(storeOf(store, settings.directory), logger));
     this.#inventory = new Inventory(settings.products);
     this.#logger = logger;
     this.#patience = patience;
+    this.#hold = hold;
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
   }
 
   async open(): Promise<void> {
     await this.reload();
+    // Whether there is any valid task is known then.
+    while (this.#set.valid.size === 0 && this.#set.pending.length > 0) await this.#nextChange();
     this.#watching = Promise.all(this.#stores.map((store) => this.#watch(store)));
   }
 
@@ -119,6 +129,16 @@ class Manager implements TaskManager {
 
   changes(signal: AbortSignal): AsyncIterable<TaskChange> {
     return this.#follow(this.#set, AbortSignal.any([signal, this.#signal]));
+  }
+
+  /** Waits for the next change. @throws the reason of the signal */
+  async #nextChange(): Promise<void> {
+    const next = this.#next.promise;
+    const ended = new Promise<never>((_, reject) => {
+      this.#signal.addEventListener("abort", () => reject(this.#signal.reason as Error), { once: true });
+    });
+    this.#signal.throwIfAborted();
+    await Promise.race([next, ended]);
   }
 
   async *#follow(seen: TaskSet, signal: AbortSignal): AsyncGenerator<TaskChange> {
@@ -167,19 +187,42 @@ class Manager implements TaskManager {
   }
 
   async #update(renewal: Renewal): Promise<TaskChange> {
-    await using catalog = new Catalog(this.#signal, this.#patience);
+    await using questions = new AsyncDisposableStack();
+    const catalog = questions.use(new Catalog(this.#signal, this.#patience));
     await this.#inventory.renew(renewal, catalog);
     const known = [...this.#inventory.products.values()];
     const own: StoreContents = { tasks: known.flatMap((product) => product.ownTasks), faults: [] };
     const contents = [...this.#stores.map((store) => store.contents), own];
-    const { valid, invalid } = await this.#checker.check(contents, this.#inventory.products, catalog);
+    const { valid, invalid, pending, answered } = await this.#checker.check(contents, this.#inventory.products, catalog, this.#hold);
+    if (answered !== undefined) {
+      const late = this.#takeLate(answered, questions.move()).finally(() => this.#late.delete(late));
+      this.#late.add(late);
+    }
     return this.#become({
       valid,
       invalid: [...invalid, ...known.flatMap((product) => product.ownTasksFault ?? [])],
       products: known.flatMap((product) => product.info ?? []),
       brokenProducts: this.#inventory.broken,
       awayStores: this.#stores.flatMap(({ name, away, known }) => (away === undefined ? [] : [{ store: name, reason: away, known }])),
+      pending,
     });
+  }
+
+  /** Takes in answers that an update did not wait for. */
+  async #takeLate(answered: Promise<void>, questions: AsyncDisposableStack): Promise<void> {
+    const looking = setInterval(() => {
+      if (this.#checker.hasNews) this.#storeChanged();
+    }, LOOK);
+    try {
+      await answered;
+    } catch {
+      // The next update asks again.
+      await sleep(RETRY, this.#signal).catch(() => undefined);
+    } finally {
+      clearInterval(looking);
+      await questions[Symbol.asyncDispose]();
+    }
+    this.#storeChanged();
   }
 
   #become(set: TaskSet): TaskChange {
@@ -213,6 +256,7 @@ class Manager implements TaskManager {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new PlannedStop("the task manager was closed"));
-    await Promise.allSettled([this.#watching, this.#last]);
+    await Promise.allSettled([this.#watching, ...this.#late]);
+    await this.#last;
   }
 }

@@ -1,3 +1,4 @@
+import { systemClock } from "../clock.ts";
 import { didYouMean } from "../near-miss.ts";
 import type { NoAnswer } from "./catalog-child.ts";
 import type { Answer } from "./catalog-messages.ts";
@@ -10,80 +11,127 @@ import type { InvalidTask, TaskDefinition, TaskSet } from "./task.ts";
 
 type Products = ReadonlyMap<string, KnownProduct>;
 
-/** The tasks of some stores, sorted into those that can be run and those that can't. */
-export type CheckedTasks = Pick<TaskSet, "valid" | "invalid">;
+/** The tasks of some stores, sorted into those that can be run, those that can't, and those of which it is not known yet. */
+export interface CheckedTasks extends Pick<TaskSet, "valid" | "invalid" | "pending"> {
+  /** Settles when all that this check has asked is answered; undefined when it is. */
+  readonly answered: Promise<void> | undefined;
+}
 
 /** Checks tasks, and remembers the plans that were built, so that a task is only checked again when it or its product changed. */
 export class TaskChecker {
+  /** Answers, by what they depend on. */
   #built: ReadonlyMap<string, Given> = new Map();
+  /** What is being asked. */
+  readonly #asked = new Set<string>();
+  /** What was answered after the check that asked it had gone on without. */
+  readonly #late = new Map<string, Given>();
   /** Where the valid tasks of the last check come from. */
   #origins = new Map<string, string>();
   #valid: ReadonlyMap<string, TaskDefinition> = new Map();
 
-  /** Checks all that the stores hold. What was valid before and is mistaken now stays valid as it was. */
-  async check(stores: readonly StoreContents[], products: Products, catalog: Catalog): Promise<CheckedTasks> {
+  /**
+   * Checks all that the stores hold. What was valid before and is mistaken now stays valid as it was.
+   * @param hold answers that take longer are not waited for: their tasks are pending. Milliseconds; undefined: all are
+   */
+  async check(stores: readonly StoreContents[], products: Products, catalog: Catalog, hold: number | undefined): Promise<CheckedTasks> {
     const shaped = stores.flatMap((store) => store.tasks).map((task) => ({ origin: task.origin, result: checkShape(task) }));
     const candidates = shaped.flatMap(({ result }) => (isInvalid(result) ? [] : [result]));
     const { first, repeated } = uniqueById(candidates, (id) => this.#origins.get(id));
-    const built = await this.#build(first, products, catalog);
+    const tasks = first.map((candidate) => ({ candidate, task: definitionOf(candidate, products) }));
+    const { answers, answered } = await this.#answers(
+      tasks.flatMap(({ task }) => (isInvalid(task) ? [] : [task])),
+      catalog,
+      hold,
+    );
 
     const valid = new Map<string, TaskDefinition>();
     const origins = new Map<string, string>();
+    const take = (task: TaskDefinition, origin: string) => {
+      valid.set(task.id, task);
+      origins.set(task.id, origin);
+    };
     const refused = shaped.flatMap(({ origin, result }) => (isInvalid(result) ? [{ origin, fault: result }] : []));
-    for (const { origin, result } of built) {
-      if (isInvalid(result)) refused.push({ origin, fault: result });
+    const open: Candidate[] = [];
+    for (const { candidate, task } of tasks) {
+      const answer = isInvalid(task) ? undefined : answers.get(buildKey(task));
+      if (isInvalid(task)) refused.push({ origin: candidate.origin, fault: task });
+      else if (answer === undefined) open.push(candidate);
       else {
-        valid.set(result.id, result);
-        origins.set(result.id, origin);
+        const result = resultOf(candidate, task, answer);
+        if (isInvalid(result)) refused.push({ origin: candidate.origin, fault: result });
+        else take(result, candidate.origin);
       }
     }
-    for (const { origin, fault } of refused) {
-      const lastGood = this.#lastGood(fault, products);
-      if (lastGood === undefined || valid.has(fault.id)) continue;
-      valid.set(fault.id, lastGood);
-      origins.set(fault.id, origin);
+    for (const { id, origin } of [...open, ...refused.map(({ origin, fault }) => ({ id: fault.id, origin }))]) {
+      const lastGood = valid.has(id) ? undefined : this.#lastGood(id, products);
+      if (lastGood !== undefined) take(lastGood, origin);
     }
     this.#origins = origins;
     this.#valid = valid;
     const faults = [...refused.map(({ fault }) => fault), ...repeated.map(({ candidate, first }) => repeatedTask(candidate, first))];
-    return { valid, invalid: [...stores.flatMap(unreadPlaces), ...faults.map((fault) => ({ ...fault, replaced: valid.has(fault.id) }))] };
+    const invalid = [...stores.flatMap(unreadPlaces), ...faults.map((fault) => ({ ...fault, replaced: valid.has(fault.id) }))];
+    return { valid, invalid, pending: open.map(({ id }) => id), answered };
   }
 
-  /** A task as it was before somebody made a mistake; undefined when it was never valid, or its product is gone. */
-  #lastGood({ id }: InvalidTask, products: Products): TaskDefinition | undefined {
+  /** Whether there are answers that no check has seen yet. */
+  get hasNews(): boolean {
+    return this.#late.size > 0;
+  }
+
+  /** A task as it was before somebody changed it; undefined when it was never valid, or its product is gone. */
+  #lastGood(id: string, products: Products): TaskDefinition | undefined {
     const before = this.#valid.get(id);
     return before !== undefined && products.get(before.product)?.found.folder === before.folder ? before : undefined;
   }
 
-  async #build(candidates: readonly Candidate[], products: Products, catalog: Catalog): Promise<readonly Built[]> {
-    const tasks = candidates.map((candidate) => ({ candidate, task: definitionOf(candidate, products) }));
-    const answers = await this.#answers(
-      tasks.flatMap(({ task }) => (isInvalid(task) ? [] : [task])),
-      catalog,
+  /** Only what is not known from before, and not being asked already, is asked. */
+  async #answers(tasks: readonly TaskDefinition[], catalog: Catalog, hold: number | undefined): Promise<Answers> {
+    const keys = tasks.map(buildKey);
+    const answers = new Map(keys.map((key) => [key, this.#late.get(key) ?? this.#built.get(key)]));
+    this.#late.clear();
+    const asked = tasks.filter((task) => answers.get(buildKey(task)) === undefined && !this.#asked.has(buildKey(task)));
+    const askedKeys = asked.map(buildKey);
+    for (const key of askedKeys) this.#asked.add(key);
+    let waits = true;
+    const asking = catalog.ask(
+      asked.map((task) => ({ type: "check", task })),
+      (index, answer) => {
+        const key = askedKeys[index] ?? "";
+        this.#asked.delete(key);
+        (waits ? answers : this.#late).set(key, answer);
+      },
     );
-    return tasks.map(({ candidate, task }) => {
-      const result = isInvalid(task) ? task : resultOf(candidate, task, answers.get(buildKey(task)));
-      return { origin: candidate.origin, result };
-    });
-  }
-
-  /** By what they depend on; only what is not known from before is asked. */
-  async #answers(tasks: readonly TaskDefinition[], catalog: Catalog): Promise<ReadonlyMap<string, Given>> {
-    const answers = new Map(tasks.map((task) => [buildKey(task), this.#built.get(buildKey(task))]));
-    const asked = tasks.filter((task) => answers.get(buildKey(task)) === undefined);
-    const given = await catalog.ask(asked.map((task) => ({ type: "check", task })));
-    for (const [index, task] of asked.entries()) answers.set(buildKey(task), given[index]);
+    const answered = asking.then(
+      () => undefined,
+      (error: unknown) => {
+        for (const key of askedKeys) this.#asked.delete(key);
+        throw error;
+      },
+    );
+    const done = await within(answered, hold);
+    waits = false;
     this.#built = answers;
-    return answers;
+    return { answers, answered: done ? undefined : answered };
+  }
+}
+
+interface Answers {
+  readonly answers: ReadonlyMap<string, Given>;
+  readonly answered: CheckedTasks["answered"];
+}
+
+/** Waits for something, but not for longer than `ms` milliseconds if that is given. Returns whether it is done. */
+async function within(done: Promise<void>, ms: number | undefined): Promise<boolean> {
+  const time = Promise.withResolvers<boolean>();
+  const cancel = ms === undefined ? () => undefined : systemClock.after(ms, () => time.resolve(false));
+  try {
+    return await Promise.race([done.then(() => true), time.promise]);
+  } finally {
+    cancel();
   }
 }
 
 type Given = Answer | NoAnswer | undefined;
-
-interface Built {
-  readonly origin: string;
-  readonly result: TaskDefinition | InvalidTask;
-}
 
 /** What the answer depends on. */
 function buildKey({ id, folder, code, instances, config }: TaskDefinition): string {
@@ -106,10 +154,10 @@ function definitionOf(candidate: Candidate, products: Products): TaskDefinition 
   return { id, product: name, folder, code: product.code, instances, enabled, config, secrets, where, warnings: [] };
 }
 
-function resultOf(candidate: Candidate, task: TaskDefinition, answer: Given): TaskDefinition | InvalidTask {
-  if (answer?.type === "valid") return { ...task, warnings: answer.warnings };
-  if (answer?.type === "invalid") return invalidTask(candidate, answer.reasons.join("; "));
-  const what = answer?.type === "none" ? answer.reason : "was not answered";
+function resultOf(candidate: Candidate, task: TaskDefinition, answer: Answer | NoAnswer): TaskDefinition | InvalidTask {
+  if (answer.type === "valid") return { ...task, warnings: answer.warnings };
+  if (answer.type === "invalid") return invalidTask(candidate, answer.reasons.join("; "));
+  const what = answer.type === "none" ? answer.reason : "was not answered";
   return invalidTask(candidate, `the pipeline of product "${task.product}" failed to build: pipeline() ${what}`);
 }
 

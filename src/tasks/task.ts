@@ -76,6 +76,8 @@ export interface TaskSet {
   readonly products: readonly ProductInfo[];
   readonly brokenProducts: readonly BrokenProduct[];
   readonly awayStores: readonly AwayStore[];
+  /** Ids of tasks whose check takes long. Until it is done they are as they were: valid as last read, or not there yet. */
+  readonly pending: readonly string[];
 }
 
 /** How one task set differs from the one before. All lists are empty when only faults changed. */

@@ -68,7 +68,7 @@ export function definition(id: string, more: Partial<TaskDefinition> = {}): Task
 }
 
 export function change(part: Partial<Omit<TaskChange, "set">>): TaskChange {
-  const set = { valid: new Map(), invalid: [], products: [], brokenProducts: [], awayStores: [] };
+  const set = { valid: new Map(), invalid: [], products: [], brokenProducts: [], awayStores: [], pending: [] };
   return { added: [], changed: [], removed: [], ...part, set };
 }
 

@@ -12,6 +12,7 @@ import type { TaskManager } from "../../src/tasks/manager.ts";
 import type { TaskChange } from "../../src/tasks/task.ts";
 import { ownHash } from "../support/own-hash.ts";
 import { tempFolder } from "../support/temp-folder.ts";
+import { until } from "../support/until.ts";
 import { goodProduct, productFolder, writeProduct } from "./product-fixtures.ts";
 
 /** A manager over one folder of products and one of task files, its log, and its changes one by one. */
@@ -35,9 +36,12 @@ class Bench {
     renameSync(`${path}.tmp`, path);
   }
 
-  async open(tasks: Settings["tasks"] = [{ files: this.tasks }]): Promise<TaskManager> {
+  async open(tasks: Settings["tasks"] = [{ files: this.tasks }], hold?: number): Promise<TaskManager> {
     const patience = { answer: 3_000, first: 1_000, hold: 300 };
-    const manager = await openTaskManager({ products: [this.root], tasks }, { logger: this.#logger(), signal: this.#t.signal, patience });
+    const manager = await openTaskManager(
+      { products: [this.root], tasks },
+      { logger: this.#logger(), signal: this.#t.signal, patience, ...(hold === undefined ? {} : { hold }) },
+    );
     this.#t.after(() => manager[Symbol.asyncDispose]());
     this.#changes = manager.changes(this.#t.signal)[Symbol.asyncIterator]();
     return manager;
@@ -137,6 +141,33 @@ test("what is mistaken is told with its place, and harms no other task", async (
     ["exits", "syntax"],
   );
   assert.equal(bench.logged.length, expected.length + 2, "each is logged once");
+});
+
+test("checks that take long hold up no other task, neither at start nor at a change", async (t) => {
+  const bench = new Bench(t, { p: goodProduct("p", { before: "if (config.n > 6) for (;;)" }) });
+  const looping = Array.from({ length: 6 }, (_, index) => `- { id: b${index}, product: p, config: { n: 7 } }`);
+  bench.write("a.yaml", [...looping, "- { id: good, product: p }", ""].join("\n"));
+  const manager = await bench.open(undefined, 300);
+  assert.equal(ids(manager), "good");
+  assert.equal(manager.current().pending.length, 6);
+  assert.deepEqual(manager.current().invalid, []);
+  bench.write("b.yaml", "{ id: later, product: p, config: { n: 1 } }");
+  await until("the new one is there", () => manager.current().valid.has("later"));
+  assert.ok(manager.current().pending.length > 0);
+  bench.write("b.yaml", "{ id: later, product: p, config: { n: 8 } }");
+  await until("all are checked", () => manager.current().pending.length === 0 && manager.current().invalid.length === 7, {
+    timeout: 60_000,
+  });
+  assert.deepEqual(manager.current().valid.get("later")?.config, { n: 1 }, "as last read");
+  assert.equal(bench.logged.filter((line) => line.includes("mistaken")).length, 7, "each is logged once");
+});
+
+test("a task that takes long to check is waited for when there is no other", async (t) => {
+  const bench = new Bench(t, { p: goodProduct("p", { before: "for (;;)" }) });
+  bench.write("a.yaml", "{ id: a, product: p }");
+  const manager = await bench.open(undefined, 300);
+  assert.deepEqual(manager.current().pending, []);
+  assert.match(manager.current().invalid[0]?.reason ?? "", /did not finish in 3 s/);
 });
 
 test("a mistaken edit stops nothing that runs, and is told until it is made good", async (t) => {

@@ -21,6 +21,17 @@ export const systemClock: Clock = {
 /** Node's timers take at most a signed 32-bit number of milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
+/** Waits for something, but not for longer than `ms` milliseconds if that is given. Returns whether it is done. */
+export async function within(done: Promise<unknown>, ms: number | undefined): Promise<boolean> {
+  const time = Promise.withResolvers<boolean>();
+  const cancel = ms === undefined ? () => undefined : systemClock.after(ms, () => time.resolve(false));
+  try {
+    return await Promise.race([done.then(() => true), time.promise]);
+  } finally {
+    cancel();
+  }
+}
+
 /** Settles after `ms` milliseconds of `clock`; rejects with the signal's reason when it aborts first. */
 export function sleep(ms: number, signal: AbortSignal, clock: Clock = systemClock): Promise<void> {
   return new Promise((resolve, reject) => {

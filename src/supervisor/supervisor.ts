@@ -16,7 +16,7 @@ import { fleetFigures, notReady } from "./shown.ts";
 import { listenToSignals } from "./signals.ts";
 import { WorkerProcesses } from "./worker-processes.ts";
 
-/** Tasks whose pipeline takes longer to build do not hold up the others. Milliseconds. */
+/** A task store that takes longer to answer, or a task whose pipeline does to build, holds up no other. Milliseconds. */
 const HOLD = 1000;
 
 /** Options of `runSupervisor`. */
@@ -180,7 +180,8 @@ class Supervisor {
 
   #waiting(): boolean {
     const set = this.#manager?.current();
-    return set === undefined || set.pending.length > 0 || (set.valid.size === 0 && this.#awaits(set));
+    if (set === undefined || set.pending.length > 0 || set.awayStores.some(({ silent }) => silent)) return true;
+    return set.valid.size === 0 && this.#awaits(set);
   }
 
   #drain(why: string, code: number): void {

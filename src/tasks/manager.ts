@@ -40,8 +40,8 @@ export interface TaskManagerOptions {
   /** How long product code may take. */
   readonly patience?: CatalogPatience;
   /**
-   * So long is the check of a task waited for before the others go on without it: it is pending then, and a change says
-   * later what became of it. Milliseconds; without it every check is waited for.
+   * So long are a store's answer and the checks of tasks waited for before the others go on without: the store counts as
+   * away then, the task as pending, and a change says later what became of it. Milliseconds; without it all are waited for.
    */
   readonly hold?: number;
 }
@@ -110,8 +110,9 @@ class Manager implements TaskManager {
 
   async open(): Promise<void> {
     await this.reload();
-    // Whether there is any valid task is known then.
-    while (this.#set.valid.size === 0 && this.#set.pending.length > 0) await this.#nextChange();
+    // Whether there is any valid task is to be known.
+    while (this.#set.valid.size === 0 && (this.#set.pending.length > 0 || this.#set.awayStores.some(({ silent }) => silent)))
+      await this.#nextChange();
     this.#watching = Promise.all(this.#stores.map((store) => this.#watch(store)));
   }
 
@@ -155,7 +156,7 @@ class Manager implements TaskManager {
   }
 
   async reload(): Promise<TaskChange> {
-    await Promise.all(this.#stores.map((store) => store.read(this.#signal)));
+    await Promise.all(this.#stores.map((store) => store.readWithin(this.#signal, this.#hold, () => this.#storeChanged())));
     return await this.#afterLast(() => this.#update("all"));
   }
 
@@ -203,7 +204,9 @@ class Manager implements TaskManager {
       invalid: [...invalid, ...known.flatMap((product) => product.ownTasksFault ?? [])],
       products: known.flatMap((product) => product.info ?? []),
       brokenProducts: this.#inventory.broken,
-      awayStores: this.#stores.flatMap(({ name, away, known }) => (away === undefined ? [] : [{ store: name, reason: away, known }])),
+      awayStores: this.#stores.flatMap(({ name, away, known, silent }) =>
+        away === undefined ? [] : [{ store: name, reason: away, known, silent }],
+      ),
       pending,
     });
   }

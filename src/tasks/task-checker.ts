@@ -1,4 +1,4 @@
-import { systemClock } from "../clock.ts";
+import { within } from "../clock.ts";
 import { didYouMean } from "../near-miss.ts";
 import type { NoAnswer } from "./catalog-child.ts";
 import type { Answer } from "./catalog-messages.ts";
@@ -118,17 +118,6 @@ export class TaskChecker {
 interface Answers {
   readonly answers: ReadonlyMap<string, Given>;
   readonly answered: CheckedTasks["answered"];
-}
-
-/** Waits for something, but not for longer than `ms` milliseconds if that is given. Returns whether it is done. */
-async function within(done: Promise<void>, ms: number | undefined): Promise<boolean> {
-  const time = Promise.withResolvers<boolean>();
-  const cancel = ms === undefined ? () => undefined : systemClock.after(ms, () => time.resolve(false));
-  try {
-    return await Promise.race([done.then(() => true), time.promise]);
-  } finally {
-    cancel();
-  }
 }
 
 type Given = Answer | NoAnswer | undefined;

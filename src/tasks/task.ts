@@ -66,6 +66,8 @@ export interface AwayStore {
   readonly reason: string;
   /** Whether it was read before, so that its tasks are known. */
   readonly known: boolean;
+  /** Whether an answer may still come: it was asked, and nothing has failed. */
+  readonly silent: boolean;
 }
 
 /** Everything known of products and tasks at one moment. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 
-import { sleep } from "../clock.ts";
+import { sleep, within } from "../clock.ts";
 import type { Logger } from "../contracts.ts";
 import { messageOf } from "../errors.ts";
 import { redact } from "../secrets.ts";
@@ -16,6 +16,7 @@ export class WatchedStore {
   #contents: StoreContents = { tasks: [], faults: [] };
   #away: string | undefined;
   #known = false;
+  #silent = false;
   #reading: Promise<unknown> = Promise.resolve();
 
   constructor(store: TaskStore, logger: Logger) {
@@ -33,7 +34,12 @@ export class WatchedStore {
 
   /** Why the store can't be read; undefined when it can. */
   get away(): string | undefined {
-    return this.#away;
+    return this.#away ?? (this.#silent ? "it has given no answer yet" : undefined);
+  }
+
+  /** Whether its answer is not waited for any more. */
+  get silent(): boolean {
+    return this.#silent;
   }
 
   /** Whether it could be read once. */
@@ -51,18 +57,33 @@ export class WatchedStore {
     return reading;
   }
 
+  /**
+   * Reads the store, but waits no longer than `ms` milliseconds for it, if that is given.
+   * @param late called when it was read after all
+   */
+  async readWithin(signal: AbortSignal, ms: number | undefined, late: () => void): Promise<void> {
+    const reading = this.read(signal);
+    if (await within(reading, ms)) return;
+    if (!this.#silent) this.#logger.warn({}, "the task store gives no answer: its tasks stay as they are until it does");
+    this.#silent = true;
+    // Ended by the signal.
+    reading.then(late, () => undefined);
+  }
+
   async #readNow(signal: AbortSignal): Promise<boolean> {
     const { contents, away } = { contents: this.#contents, away: this.#away };
     try {
       this.#contents = await this.#store.read(signal);
       this.#known = true;
       this.#away = undefined;
-      if (away !== undefined) this.#logger.info({}, "the task store can be read again");
+      if (away !== undefined || this.#silent) this.#logger.info({}, "the task store can be read again");
     } catch (error) {
       signal.throwIfAborted();
       this.#away = redact(messageOf(error));
       if (away === undefined)
         this.#logger.warn({ reason: this.#away }, "the task store can't be read: its tasks stay as they are; trying again");
+    } finally {
+      this.#silent = false;
     }
     return this.#away !== away || !isDeepStrictEqual(this.#contents, contents);
   }

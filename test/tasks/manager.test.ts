@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
@@ -313,6 +316,26 @@ test("a store that is away at start or later keeps its tasks, is told of, and is
   database.close();
   const states = bench.logged.filter((line) => line.includes("task store"));
   assert.equal(states.length, 4, "one line for each change of state");
+});
+
+test("a store that gives no answer holds up no other", async (t) => {
+  const bench = new Bench(t, { p: goodProduct("p") });
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => void sockets.push(socket.on("error", () => undefined))).listen(0, "127.0.0.1");
+  t.after(() => silent.close());
+  await once(silent, "listening");
+  const url = `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+  bench.write("a.yaml", "{ id: a, product: p }");
+  const manager = await bench.open([{ redis: { url, key: "tasks", every: 50 } }, { files: bench.tasks }], 300);
+  assert.equal(ids(manager), "a");
+  assert.deepEqual(
+    manager.current().awayStores.map(({ reason, known, silent }) => ({ reason, known, silent })),
+    [{ reason: "it has given no answer yet", known: false, silent: true }],
+  );
+  bench.write("b.yaml", "{ id: b, product: p }");
+  await until("another store's change is there", () => manager.current().valid.has("b"));
+  for (const socket of sockets) socket.destroy();
+  await until("why is told", () => manager.current().awayStores[0]?.reason.startsWith("it has") === false);
 });
 
 test("tasks of several stores are one set, in the order of the stores", async (t) => {

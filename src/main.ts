@@ -10,14 +10,17 @@ const surroundings = hidingSecrets({
   err: (text) => void process.stderr.write(text),
 });
 
-// Whoever read the output has gone, as with `millrace list | head -1`: nobody is left to tell.
+// Whoever read the output has gone, as with `millrace list | head -1`, or its terminal was closed: nobody is left to tell.
+const GONE: ReadonlySet<string | undefined> = new Set(["EPIPE", "EIO"]);
+let code = 0;
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
+  if (GONE.has(error.code)) process.exit(code);
   throw error;
 });
+process.stderr.on("error", () => undefined);
 process.on("uncaughtException", (error) => process.exit(reportStrayError(error, surroundings)));
 
-const code = await runCommandLine(process.argv.slice(2), surroundings);
+code = await runCommandLine(process.argv.slice(2), surroundings);
 await Promise.all([process.stdout, process.stderr].map(written));
 // Not `process.exitCode`: a product may have left timers or connections open, and must not keep the process from ending.
 process.exit(code);

@@ -39,6 +39,15 @@ test("a task that is wrong is reported, the others run", async (t) => {
   assert.match(stdout, /"task":"bad".*config\.input/);
 });
 
+test("the exit code is the same when nobody reads the output", async (t) => {
+  const cwd = project(t, { good: GOOD, bad: task("bad", { input: {} }) });
+  const child = startMillrace(["run", "--until-done", ...QUIET], { cwd });
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+  assert.equal(await new Promise((resolve) => child.once("exit", resolve)), 1);
+  assert.equal(readFileSync(join(cwd, "out.ndjson"), "utf8").split("\n").length, 4);
+});
+
 test("a port in use ends run with exit code 1", async (t) => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -16,6 +16,9 @@ type Begin = Extract<ToWorker, { type: "begin" }>;
 // A ^C in a terminal, or its end, reaches the whole group of processes: the supervisor decides what follows from it.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
 
+// What products print goes where the supervisor's output does. That nobody reads that any more is no fault of theirs.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
 /** Kept from products: what they send would be taken for the worker's own messages. */
 const sendToSupervisor = process.send?.bind(process);
 delete process.send;

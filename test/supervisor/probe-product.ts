@@ -28,6 +28,7 @@ const misdeeds: Record<string, () => void> = {
   exit: () => process.exit(3),
   abort: () => process.abort(),
   kill: () => process.kill(process.pid, "SIGKILL"),
+  print: () => console.log("what a number"),
   disconnect: () => process.disconnect(),
   shoot: () => void spawnSync("kill", ["-9", String(process.pid)]),
   reject: () => void Promise.reject(new Error("hunter22 was rejected")),

@@ -121,6 +121,14 @@ test("a worker that was killed is replaced, and its tasks run again", async (t) 
   assert.equal((await daemon.get("/readyz")).status, 200);
 });
 
+test("a product that prints is not blamed when nobody reads the output any more", async (t) => {
+  const daemon = new Daemon(t, { tasks: { a: { does: "print", at: 300, every: 10 } } });
+  await daemon.state("a", "running");
+  daemon.process.stdout?.destroy();
+  await until("it has printed", () => daemon.results("a").length > 320);
+  assert.equal((await daemon.state("a", "running")).instances[0]?.restarts, 0);
+});
+
 test("a task store that was never read keeps the daemon from being ready, and no task from running", async (t) => {
   const daemon = new Daemon(t, {
     tasks: { a: {} },

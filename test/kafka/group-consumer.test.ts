@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import type { FetchChannel, GroupCoordinator, JoinChannel, KafkaDriver } from "../../src/kafka/driver.ts";
 import { GroupConsumer } from "../../src/kafka/group-consumer.ts";
+import { openSharedResources } from "../../src/shared-resources.ts";
 import { VirtualClock } from "../../src/virtual-clock.ts";
 import { consumerSettings } from "../support/kafka-reader.ts";
 import { kafkaConnection, silent } from "../support/kafka-topics.ts";
@@ -41,6 +42,7 @@ test("a rebalance while it joins is no trouble: it joins again at once", async (
     consumerSettings("t"),
     {
       connection: kafkaConnection("127.0.0.1:1", "platformatic"),
+      shared: openSharedResources(),
       clientId: "test",
       logger: { ...silent, info: (_, message) => told.push(message), warn: (_, message) => told.push(message) },
       clock: new VirtualClock(),

@@ -23,10 +23,20 @@ function describe(thrown: unknown): string {
   if (!(thrown instanceof Error)) return `threw ${typeof thrown === "string" ? JSON.stringify(thrown) : message}`;
   if (propertyOf(thrown, "code") === "ERR_MODULE_NOT_FOUND")
     return message.replace(/\.?$/, "; is it installed, and does a relative import end in .ts?");
-  // Its message is all issues as JSON, over many lines.
-  if (thrown instanceof z.ZodError) return describeIssues(thrown.issues, "").join("; ");
+  const issues = issuesOf(thrown);
+  if (issues !== undefined) return describeIssues(issues, "").join("; ");
   const name = propertyOf(thrown, "name");
   return typeof name !== "string" || name === "Error" ? message : `${name}: ${message}`;
+}
+
+/** What a schema refused: the message of such an error is all of it as JSON, over many lines. */
+function issuesOf(thrown: Error): z.ZodError["issues"] | undefined {
+  try {
+    return thrown instanceof z.ZodError ? thrown.issues : undefined;
+  } catch {
+    // Zod reads a property to tell.
+    return undefined;
+  }
 }
 
 /** Undefined where reading it throws. */

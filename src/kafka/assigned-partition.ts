@@ -12,10 +12,17 @@ import type { RecordChunk } from "./record-chunk.ts";
  */
 const IDLE = 30_000;
 
+/** Where a partition begins. */
+export interface Start {
+  readonly position: Position;
+  /** Whether the group has that position already. */
+  readonly committed: boolean;
+}
+
 /** What a partition asks of the consumer that it belongs to. */
 export interface PartitionOwner {
   /** Where to begin when the pipeline does not say: the committed position, or what the settings say. */
-  startOf(partition: AssignedPartition): Promise<Position>;
+  startOf(partition: AssignedPartition): Promise<Start>;
   /** The partition can take records, or can take more of them. */
   wants(partition: AssignedPartition): void;
   /** A position waits to be committed. */
@@ -104,7 +111,8 @@ export class AssignedPartition implements Partition<RecordValue> {
     this.#started = true;
     await this.#begin(from);
     // Where it begins is committed also when nothing comes: a group without a position would begin anew, at the latest record later.
-    if (this.#fetchFrom !== undefined) yield { events: [], position: this.#position, watermark: NO_WATERMARK };
+    if (this.#fetchFrom !== undefined && this.#committed === undefined)
+      yield { events: [], position: this.#position, watermark: NO_WATERMARK };
     for (;;) {
       this.signal.throwIfAborted();
       if (this.#ending) return;
@@ -121,11 +129,17 @@ export class AssignedPartition implements Partition<RecordValue> {
 
   async #begin(from: Position | undefined): Promise<void> {
     if (this.#ending) return;
-    const start = from ?? (await Promise.race([this.#owner.startOf(this), this.#ended()]));
+    const start =
+      from === undefined ? await Promise.race([this.#owner.startOf(this), this.#ended()]) : { position: from, committed: false };
     if (start === undefined) return;
-    this.#start = start;
-    this.#position = start;
-    this.#fetchFrom = start;
+    const { position, committed } = start;
+    this.#start = position;
+    this.#position = position;
+    this.#fetchFrom = position;
+    if (committed) {
+      this.#toCommit = position;
+      this.#committed = position;
+    }
     this.#owner.wants(this);
   }
 

@@ -1,6 +1,5 @@
-import type { Position } from "../batch.ts";
 import { type Clock, sleep } from "../clock.ts";
-import { AssignedPartition, type PartitionOwner } from "./assigned-partition.ts";
+import { AssignedPartition, type PartitionOwner, type Start } from "./assigned-partition.ts";
 import { CommitLedger } from "./commit-ledger.ts";
 import type { TopicPartitions } from "./group-assignment.ts";
 
@@ -9,7 +8,7 @@ const RETRY = 250;
 /** What an assignment needs of the client that it was made by. */
 export interface AssignmentWork {
   /** Where a partition begins; waits outages out. */
-  startOf(partition: AssignedPartition): Promise<Position>;
+  startOf(partition: AssignedPartition): Promise<Start>;
   wants(partition: AssignedPartition): void;
   /** Writes the `uncommitted` positions in the name of this assignment, and marks them; throws when that has to be tried again. */
   write(partitions: readonly AssignedPartition[]): Promise<void>;
@@ -69,7 +68,7 @@ export class Assignment implements PartitionOwner {
     for (const partition of this.partitions) partition.lose(why);
   }
 
-  startOf(partition: AssignedPartition): Promise<Position> {
+  startOf(partition: AssignedPartition): Promise<Start> {
     return this.#work.startOf(partition);
   }
 

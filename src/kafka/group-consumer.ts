@@ -1,7 +1,7 @@
 import type { Position } from "../batch.ts";
 import { type Clock, sleep } from "../clock.ts";
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
-import type { AssignedPartition } from "./assigned-partition.ts";
+import type { AssignedPartition, Start } from "./assigned-partition.ts";
 import { Assignment } from "./assignment.ts";
 import { Availability } from "./availability.ts";
 import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
@@ -221,14 +221,14 @@ export class GroupConsumer implements KafkaConsumer {
 
   #assign(generation: Generation, fetcher: Fetcher): Assignment {
     const { clock, signal, logger } = this.#context;
-    let starts: ReadonlyMap<string, Promise<Position>> | undefined;
+    let starts: ReadonlyMap<string, Promise<Start>> | undefined;
     const assignment: Assignment = new Assignment(
       generation.assigned,
       { maxWaiting: this.#settings.maxWaiting, clock, giveUp: AbortSignal.any([signal, this.#closing.signal]) },
       {
         startOf: async (partition) => {
           starts ??= this.#positions.starts(assignment);
-          return (await starts.get(partition.name)) ?? 0;
+          return (await starts.get(partition.name)) ?? { position: 0, committed: false };
         },
         wants: (partition) => fetcher.wants(partition),
         disposed: (partition) => fetcher.remove(partition),

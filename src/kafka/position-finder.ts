@@ -1,7 +1,6 @@
-import type { Position } from "../batch.ts";
 import { sleep } from "../clock.ts";
 import { InfrastructureError } from "../errors.ts";
-import type { AssignedPartition } from "./assigned-partition.ts";
+import type { AssignedPartition, Start } from "./assigned-partition.ts";
 import type { Assignment } from "./assignment.ts";
 import type { Availability } from "./availability.ts";
 import { brokerTrouble, leaderless } from "./broker-errors.ts";
@@ -56,9 +55,9 @@ export class PositionFinder {
    * Where the partitions of an assignment begin, by name: at the committed positions, else as the settings say. Each settles
    * by itself: one whose leader is away holds up no other.
    */
-  starts(assignment: Assignment): ReadonlyMap<string, Promise<Position>> {
-    const starts = new Map(assignment.partitions.map(({ name }) => [name, Promise.withResolvers<Position>()]));
-    this.#findStarts(assignment, (name, position) => starts.get(name)?.resolve(position)).catch((error: unknown) => {
+  starts(assignment: Assignment): ReadonlyMap<string, Promise<Start>> {
+    const starts = new Map(assignment.partitions.map(({ name }) => [name, Promise.withResolvers<Start>()]));
+    this.#findStarts(assignment, (name, start) => starts.get(name)?.resolve(start)).catch((error: unknown) => {
       for (const start of starts.values()) start.reject(error);
     });
     // Nobody may ask any more when it fails.
@@ -66,19 +65,20 @@ export class PositionFinder {
     return new Map([...starts].map(([name, { promise }]) => [name, promise]));
   }
 
-  async #findStarts(assignment: Assignment, found: (name: string, position: Position) => void): Promise<void> {
+  async #findStarts(assignment: Assignment, found: (name: string, start: Start) => void): Promise<void> {
     const topics = [...Map.groupBy(assignment.partitions, ({ topic }) => topic)].map(([topic, partitions]) => ({
       topic,
       partitions: partitions.map(({ number }) => number),
     }));
     const committed = await this.#patiently(assignment, POSITIONS, () => this.#membership.committed(topics));
     const begun = new Map(committed.map(({ topic, partition, position }) => [`${topic}/${partition}`, position]));
-    for (const [name, position] of begun) found(name, position);
+    for (const [name, position] of begun) found(name, { position, committed: true });
     const finding = topics.map(async ({ topic, partitions }) => {
       const fresh = partitions.filter((partition) => !begun.has(`${topic}/${partition}`));
       await this.#ranges(assignment, topic, fresh, (partition, { first, end }) => {
         const added = partition >= (this.#counts.get(topic) ?? Number.POSITIVE_INFINITY);
-        found(`${topic}/${partition}`, added || this.#settings.from === "earliest" ? first : end);
+        const position = added || this.#settings.from === "earliest" ? first : end;
+        found(`${topic}/${partition}`, { position, committed: false });
       });
     });
     await Promise.all(finding);

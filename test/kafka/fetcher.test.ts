@@ -40,7 +40,7 @@ test("a partition without a leader is looked for now and then, said to be waited
     },
   );
   const owner = {
-    startOf: () => Promise.resolve(0),
+    startOf: () => Promise.resolve({ position: 0, committed: true }),
     wants: (partition: AssignedPartition) => fetcher.wants(partition),
     commits: () => undefined,
     release: () => Promise.resolve(),

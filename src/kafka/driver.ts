@@ -32,7 +32,7 @@ export interface TopicInfo {
   readonly name: string;
   /**
    * What fetches name it by. Where the client knows them, the id that stays with the topic until it is deleted: one that
-   * was made anew under the name has another.
+   * was made anew under the name has another. Else the name.
    */
   readonly id: string;
   /** The node that leads each partition; negative while there is none. */

@@ -222,13 +222,7 @@ export class Fetcher implements AsyncDisposable {
     this.#relayout ??= this.#events
       .relayout()
       .then((topics) => {
-        for (const [name, { id, leaders }] of topics) {
-          const before = this.#topics.get(name);
-          // A topic never loses partitions, which tells also where the client knows no ids.
-          const replaced = before !== undefined && (before.id !== id || leaders.length < before.leaders.length);
-          if (replaced) this.#events.replaced(name, leaders.length);
-        }
-        this.#topics = topics;
+        this.#topics = new Map([...topics.values()].map((topic) => [topic.name, this.#taken(topic)]));
         for (const partition of this.#partitions.values()) {
           if (this.#leader(partition) < 0) this.#events.down(partition.name, new InfrastructureError(leaderless(partition.name)));
         }
@@ -238,6 +232,21 @@ export class Fetcher implements AsyncDisposable {
         this.#relayout = undefined;
       });
     await this.#relayout;
+  }
+
+  /** The layout of a topic, as far as it is to be believed: a topic never loses partitions. */
+  #taken(topic: TopicInfo): TopicInfo {
+    const before = this.#topics.get(topic.name);
+    if (before === undefined) return topic;
+    const { name, id, leaders } = topic;
+    const fewer = leaders.length < before.leaders.length;
+    if (before.id === id && id !== name && fewer) {
+      // The broker has not heard yet of those that were added.
+      return { name, id, leaders: [...leaders, ...before.leaders.slice(leaders.length)] };
+    }
+    // Where the client knows no ids, only this tells that a topic was made anew.
+    if (before.id !== id || fewer) this.#events.replaced(name, leaders.length);
+    return topic;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

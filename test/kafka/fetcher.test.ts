@@ -66,3 +66,48 @@ test("a partition without a leader is looked for now and then, said to be waited
   await clock.advance(10_000);
   await closed;
 });
+
+test("fewer partitions under the same id are what a broker says that has not heard of new ones; without ids the topic was made anew", async () => {
+  for (const [id, expected] of [
+    ["8e2f", []],
+    ["t", ["t 1"]],
+  ] as const) {
+    const clock = new VirtualClock();
+    const replaced: string[] = [];
+    let looked = 0;
+    const channel: FetchChannel = {
+      fetch: async () => await Promise.reject(new Error("away")),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const fetcher = new Fetcher(
+      channel,
+      new Map([["t", { name: "t", id, leaders: [1, 1] }]]),
+      { clock, keyEncoding: "utf8" },
+      {
+        down: () => undefined,
+        up: () => undefined,
+        outOfRange: () => Promise.resolve(),
+        relayout: () => {
+          looked++;
+          return Promise.resolve(new Map([["t", { name: "t", id, leaders: [1] }]]));
+        },
+        replaced: (topic, partitions) => replaced.push(`${topic} ${partitions}`),
+      },
+    );
+    const owner = {
+      startOf: () => Promise.resolve({ position: 0, committed: true }),
+      wants: (partition: AssignedPartition) => fetcher.wants(partition),
+      commits: () => undefined,
+      release: () => Promise.resolve(),
+    };
+    void new AssignedPartition("t", 1, owner, { maxWaiting: 1000, clock }).read(undefined).next();
+    await until("it has looked for the leader", async () => {
+      await clock.advance(1000);
+      return looked > 0;
+    });
+    assert.deepEqual(replaced, expected);
+    const closed = fetcher[Symbol.asyncDispose]();
+    await clock.advance(10_000);
+    await closed;
+  }
+});

@@ -21,10 +21,10 @@ export const systemClock: Clock = {
 /** Node's timers take at most a signed 32-bit number of milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-/** Waits for something, but not for longer than `ms` milliseconds if that is given. Returns whether it is done. */
-export async function within(done: Promise<unknown>, ms: number | undefined): Promise<boolean> {
+/** Waits for something, but not for longer than `ms` milliseconds if that is given. Returns whether it is done; throws what it rejects with. */
+export async function within(done: PromiseLike<unknown>, ms: number | undefined, clock: Clock = systemClock): Promise<boolean> {
   const time = Promise.withResolvers<boolean>();
-  const cancel = ms === undefined ? () => undefined : systemClock.after(ms, () => time.resolve(false));
+  const cancel = ms === undefined ? () => undefined : clock.after(ms, () => time.resolve(false));
   try {
     return await Promise.race([done.then(() => true), time.promise]);
   } finally {

@@ -1,5 +1,5 @@
 import type { Position } from "../batch.ts";
-import { type Clock, sleep } from "../clock.ts";
+import { type Clock, sleep, within } from "../clock.ts";
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
 import type { AssignedPartition, Start } from "./assigned-partition.ts";
 import { Assignment } from "./assignment.ts";
@@ -13,7 +13,7 @@ import { MissingTopics } from "./missing-topics.ts";
 import { NoGroup } from "./no-group.ts";
 import { Outbox } from "./outbox.ts";
 import { PositionFinder } from "./position-finder.ts";
-import { settlesWithin, unlessAborted } from "./waiting.ts";
+import { unlessAborted } from "./waiting.ts";
 
 const FIRST_PAUSE = 250;
 const LONGEST_PAUSE = 5000;
@@ -314,10 +314,10 @@ export class GroupConsumer implements KafkaConsumer {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     this.#assignment?.lose("the consumer was closed");
-    if (this.#running !== undefined) await settlesWithin(this.#running, LEAVING, this.#context.clock);
+    if (this.#running !== undefined) await within(this.#running, LEAVING, this.#context.clock);
     this.#closed.abort();
     // A client that is just trying to connect does not let itself be stopped; it is not waited for.
-    await settlesWithin(this.#driver[Symbol.asyncDispose](), CLOSING, this.#context.clock);
+    await within(this.#driver[Symbol.asyncDispose](), CLOSING, this.#context.clock);
   }
 }
 

@@ -11,6 +11,7 @@ import { brokerErrorName, brokerTrouble, leaderless } from "./broker-errors.ts";
 import { platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
 import type { Codec } from "./codecs.ts";
 import type { OutgoingRecord } from "./outgoing-record.ts";
+import { listenForErrors } from "./platformatic-errors.ts";
 import { PlatformaticLayouts } from "./platformatic-layouts.ts";
 import type { Outcome, PartitionWriter, ProducerClient } from "./producer-client.ts";
 import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
@@ -60,8 +61,7 @@ export class PlatformaticProducer implements ProducerClient {
     this.#clientId = clientId;
     this.#client = new Producer(platformaticOptions(connection, { clientId }));
     this.#layouts = new PlatformaticLayouts(this.#client);
-    // A connection that fails a second time has no listener left, and Node ends the process for it.
-    this.#client.connections.on("connecting", ({ connection }) => void connection.on("error", () => undefined));
+    listenForErrors(this.#client.connections);
   }
 
   async partitions(topic: string): Promise<number | undefined> {

@@ -1,16 +1,3 @@
-import type { Clock } from "../clock.ts";
-
-/** @returns whether the promise settled well within that time; throws what it rejects with */
-export async function settlesWithin(promise: PromiseLike<unknown>, ms: number, clock: Clock): Promise<boolean> {
-  const late = Promise.withResolvers<boolean>();
-  const cancel = clock.after(ms, () => late.resolve(false));
-  try {
-    return await Promise.race([promise.then(() => true), late.promise]);
-  } finally {
-    cancel();
-  }
-}
-
 /** The result, or undefined when the signal aborts first; what comes later is ignored. */
 export async function unlessAborted<R>(promise: Promise<R>, signal: AbortSignal): Promise<R | undefined> {
   const aborted = Promise.withResolvers<undefined>();

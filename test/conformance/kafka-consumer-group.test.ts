@@ -42,6 +42,15 @@ for (const client of KAFKA_CLIENTS) {
     return reader;
   };
 
+  /** A member of a group, with which the test speaks the protocol itself. */
+  const memberOf = async (t: TestContext, group: string, topic: string): Promise<GroupMember> => {
+    const shared = { logger: silent, shared: openSharedResources() };
+    const driver = await createDriver(kafkaConnection(address, client), { clientId: "test" }, shared);
+    t.after(() => driver[Symbol.asyncDispose]());
+    await driver.topics([topic]);
+    return new GroupMember(driver, { group, topics: [topic], sessionTimeout: 6000, rebalanceTimeout: 6000 });
+  };
+
   describe(`the Kafka consumer through ${client}: sharing partitions`, () => {
     it("loses and repeats nothing while members join and leave under load", async (t) => {
       const topic = await makeTopic(address, 4);
@@ -173,17 +182,7 @@ for (const client of KAFKA_CLIENTS) {
       const topic = await makeTopic(address, 2);
       await produce(address, topic, 0, numbered(100));
       const group = `test-${topic}`;
-      const member = async () => {
-        const driver = await createDriver(
-          kafkaConnection(address, client),
-          { clientId: "test" },
-          { logger: silent, shared: openSharedResources() },
-        );
-        t.after(() => driver[Symbol.asyncDispose]());
-        await driver.topics([topic]);
-        return new GroupMember(driver, { group, topics: [topic], sessionTimeout: 6000, rebalanceTimeout: 6000 });
-      };
-      const [one, two] = [await member(), await member()];
+      const [one, two] = [await memberOf(t, group, topic), await memberOf(t, group, topic)];
       const old = await one.join();
       assert.equal(await one.commit(old, [{ topic, partition: 0, position: 20 }]), "member");
       const joining = two.join();
@@ -208,14 +207,7 @@ for (const client of KAFKA_CLIENTS) {
       for (const partition of [1, 2])
         await until("it is there", async () => (await produce(address, topic, partition, numbered(10)), true));
       // The group finds them when it shares out anew.
-      const driver = await createDriver(
-        kafkaConnection(address, client),
-        { clientId: "test" },
-        { logger: silent, shared: openSharedResources() },
-      );
-      t.after(() => driver[Symbol.asyncDispose]());
-      await driver.topics([topic]);
-      const guest = new GroupMember(driver, { group: `test-${topic}`, topics: [topic], sessionTimeout: 6000, rebalanceTimeout: 6000 });
+      const guest = await memberOf(t, `test-${topic}`, topic);
       await guest.join();
       await guest.leave();
       await until("all are read", () => first.count === 20);

@@ -183,7 +183,8 @@ for (const client of KAFKA_CLIENTS) {
       await produce(address, topic, 0, numbered(100));
       const group = `test-${topic}`;
       const [one, two] = [await memberOf(t, group, topic), await memberOf(t, group, topic)];
-      const old = await one.join();
+      // A broker's first group has no coordinator for a moment.
+      const old = await until("it has joined", async () => await one.join());
       assert.equal(await one.commit(old, [{ topic, partition: 0, position: 20 }]), "member");
       const joining = two.join();
       await until("one is told to join again", async () => (await one.heartbeat(old)) === "rebalancing");

@@ -3,7 +3,8 @@
  * is a fault in it. Convict's own formats read "maybe" as true and "12x" as 12; these refuse both.
  */
 import { DURATION_FORM, parseDuration } from "../duration.ts";
-import { maskUrl, SECRET } from "../secrets.ts";
+import { SECRET } from "../secrets.ts";
+import { shown } from "./shown.ts";
 import { storeProblems, storesFromText } from "./task-stores.ts";
 
 /** What the schema says of one setting. */
@@ -90,11 +91,9 @@ export function parseSize(size: unknown): number | undefined {
   return match === null ? undefined : Math.round(Number(match[1]) * 1024 ** power);
 }
 
-/** A value in a message: as JSON, without secrets. A long one is not shown: cut short, a part of a secret would be left. */
+/** A value in a message, without secrets. */
 function shownValue(value: unknown, leaf: Pick<Leaf, "sensitive">): string {
-  if (leaf.sensitive === true) return SECRET;
-  const text = maskUrl(JSON.stringify(value) ?? String(value));
-  return text.length > 100 ? `${text.length} characters` : text;
+  return leaf.sensitive === true ? SECRET : shown(value);
 }
 
 function must(right: boolean, value: unknown, leaf: Leaf, form: string): readonly Problem[] {

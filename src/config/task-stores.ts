@@ -3,9 +3,9 @@ import { isAbsolute, resolve } from "node:path";
 
 import { DURATION_FORM, parseDuration } from "../duration.ts";
 import { didYouMean } from "../near-miss.ts";
-import { maskUrl } from "../secrets.ts";
 import type { Problem } from "./formats.ts";
 import type { TaskStoreSettings } from "./settings.ts";
+import { shown } from "./shown.ts";
 
 /** What the three kinds look like, for messages. */
 const FORM = "{files: FOLDER}, {redis: {url, key, every}} or {sql: {url, query, every}}";
@@ -139,9 +139,4 @@ function isText(value: unknown): value is string {
 
 function hasScheme(value: unknown, scheme: RegExp): boolean {
   return typeof value === "string" && scheme.test(value) && URL.canParse(value);
-}
-
-function shown(value: unknown): string {
-  const text = maskUrl(JSON.stringify(value) ?? String(value));
-  return text.length > 100 ? `${text.length} characters` : text;
 }

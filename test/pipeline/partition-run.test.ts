@@ -68,6 +68,22 @@ function numbers(batches: readonly number[][], partitionSignal = new AbortContro
   return { spec, seen };
 }
 
+/** The same source with other partitions. */
+function withPartitions(spec: SourceSpec<number>, change: (partition: Partition<number>) => Partition<number>): SourceSpec<number> {
+  return {
+    ...spec,
+    open: async (...args) => {
+      const source = await spec.open(...args);
+      return {
+        async *partitions(stop) {
+          for await (const partition of source.partitions(stop)) yield change(partition);
+        },
+        async [Symbol.asyncDispose]() {},
+      };
+    },
+  };
+}
+
 function sinkThat(write: Sink["write"], maxInFlight = 1): SinkSpec {
   return { ...sinkOf(), open: async () => ({ maxInFlight, write, async [Symbol.asyncDispose]() {} }) };
 }
@@ -237,20 +253,10 @@ test("an error keeps its kind when letting go of the partition or a sink fails a
       [Symbol.asyncDispose]: () => Promise.reject(new InfrastructureError("can't be closed")),
     }),
   };
-  const unreleasable: SourceSpec<number> = {
-    ...spec,
-    open: async (...args) => {
-      const source = await spec.open(...args);
-      return {
-        async *partitions(stop) {
-          for await (const partition of source.partitions(stop)) {
-            yield { ...partition, [Symbol.asyncDispose]: () => Promise.reject(new InfrastructureError("can't be released")) };
-          }
-        },
-        async [Symbol.asyncDispose]() {},
-      };
-    },
-  };
+  const unreleasable = withPartitions(spec, (partition) => ({
+    ...partition,
+    [Symbol.asyncDispose]: () => Promise.reject(new InfrastructureError("can't be released")),
+  }));
   const instance = createInstance(from(unreleasable).to(closing), context());
   await assert.rejects(instance.run(never), { name: "DataError", message: 'step "refusing" at memory numbers/0@0: no' });
   assert.equal(instance.counters.failed, 1);
@@ -288,31 +294,18 @@ test(
     const { spec, seen } = numbers([[0]]);
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const steps: string[] = [];
-    const quiet: SourceSpec<number> = {
-      ...spec,
-      open: async (...args) => {
-        const source = await spec.open(...args);
-        return {
-          async *partitions(stop) {
-            for await (const partition of source.partitions(stop)) {
-              yield {
-                ...partition,
-                async *read(from) {
-                  yield* partition.read(from);
-                  await released;
-                  steps.push("read ended");
-                },
-                async [Symbol.asyncDispose]() {
-                  steps.push("let go of");
-                  release();
-                },
-              };
-            }
-          },
-          async [Symbol.asyncDispose]() {},
-        };
+    const quiet = withPartitions(spec, (partition) => ({
+      ...partition,
+      async *read(from) {
+        yield* partition.read(from);
+        await released;
+        steps.push("read ended");
       },
-    };
+      async [Symbol.asyncDispose]() {
+        steps.push("let go of");
+        release();
+      },
+    }));
     const plan = from(quiet).to(sinkThat(() => Promise.reject(new InfrastructureError("the sink is gone")), 2));
     await assert.rejects(createInstance(plan, context()).run(never), { message: "the sink is gone" });
     assert.deepEqual(steps, ["let go of", "read ended"]);

@@ -44,6 +44,13 @@ export interface Event<T = unknown> {
   watermark: number;
   /** Bytes of the record that it came from, for limits on what waits; 0 if unknown. */
   readonly size: number;
+  /**
+   * The value as the source read it, before anything decoded it, so that a dead letter can keep it: bytes, null for a
+   * tombstone. Undefined where a source has no bytes, and for what a step made of several events.
+   */
+  readonly raw?: Uint8Array | string | null | undefined;
+  /** The key as the source read it. */
+  readonly rawKey?: string | undefined;
 }
 
 /** Events that travel together in the order of one partition. */
@@ -54,6 +61,17 @@ export interface Batch<T = unknown> {
   readonly position: Position;
   /** The watermark after all events of this batch: no event with a smaller time is expected. Never falls. */
   readonly watermark: number;
+  /** Set on an empty batch that marks a place for a checkpoint. A step passes it on behind everything that came before it. */
+  readonly barrier?: Barrier | undefined;
+}
+
+/**
+ * A mark that rides with the batches from the source to the sinks, behind everything that was read before it (Flink's
+ * checkpoint barriers, in a line: https://nightlies.apache.org/flink/flink-docs-stable/docs/concepts/stateful-stream-processing/).
+ */
+export interface Barrier {
+  /** Rises from barrier to barrier of a partition. */
+  readonly number: number;
 }
 
 /** The watermark before anything is known about time. */

@@ -1,7 +1,7 @@
 /**
  * What the engine asks of sources, sinks and steps, and what it gives them. The engine knows these, never an implementation.
  */
-import type { Batch, Event, Position } from "./batch.ts";
+import type { Barrier, Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
 import type { Clock } from "./clock.ts";
 import type { Connections } from "./connections.ts";
 import type { Format } from "./values.ts";
@@ -143,6 +143,8 @@ export interface SinkSpec {
   readonly kind: string;
   readonly description: Description;
   open(context: OpenContext): Promise<Sink>;
+  /** Opens it as a place for dead letters; undefined where this kind of sink can be none. */
+  openLetters?(context: OpenContext): Promise<LetterBox>;
 }
 
 /**
@@ -179,6 +181,137 @@ export interface Counters {
   inFlight: number;
 }
 
+/** Names the checkpoints of one partition of a task. */
+export interface CheckpointName {
+  readonly task: string;
+  /** The partition's name: `orders/3`. */
+  readonly partition: string;
+}
+
+/** What a store has of one partition, read without claiming it. */
+export interface StoredCheckpoint {
+  readonly name: CheckpointName;
+  /** How often it was claimed. */
+  readonly epoch: number;
+  /** The saved manifests, newest first: stores that can keep the one before. Empty when it was claimed but nothing was saved yet. */
+  readonly manifests: readonly Uint8Array[];
+}
+
+/**
+ * Keeps checkpoints. To a store they are bytes: a manifest, replaced in one atomic step, and parts, each written once under
+ * a name of its own before the manifest that speaks of it, and dropped after the first manifest that does not.
+ *
+ * No call waits an outage out: it rejects with an InfrastructureError within seconds, and can be made again.
+ */
+export interface CheckpointStore extends AsyncDisposable {
+  /** Makes the caller the owner of a partition's checkpoints: saves of whoever claimed it before are refused from now on. */
+  claim(name: CheckpointName, signal: AbortSignal): Promise<CheckpointClaim>;
+  /** What is saved of a task, or of all tasks; in the order of task and partition. */
+  list(task: string | undefined, signal: AbortSignal): Promise<readonly StoredCheckpoint[]>;
+  /** A part that a manifest speaks of; undefined when it is not there. */
+  part(name: CheckpointName, id: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /** Forgets everything of a partition, and fences whoever owns it. */
+  remove(name: CheckpointName, signal: AbortSignal): Promise<void>;
+}
+
+/** The right to save the checkpoints of a partition, until another claims it. */
+export interface CheckpointClaim extends StoredCheckpoint {
+  /**
+   * Writes the added parts, then puts the manifest in the place of the last one in one atomic step, then drops parts that no
+   * kept manifest speaks of. It can be called again with the same checkpoint when it is not known whether it was saved.
+   * @throws {OwnershipLostError} when another has claimed the partition since: then nothing was changed
+   * @throws {InfrastructureError} when the store is away, full or refuses
+   */
+  save(checkpoint: CheckpointBytes, signal: AbortSignal): Promise<void>;
+  /** Forgets the partition's checkpoints: its input is finished. Throws like `save`. */
+  finish(signal: AbortSignal): Promise<void>;
+  /** Deletes parts that are not among these: what a crash left behind. Throws like `save`. */
+  sweep(parts: ReadonlySet<string>, signal: AbortSignal): Promise<void>;
+}
+
+/** One checkpoint as a store takes it. */
+export interface CheckpointBytes {
+  readonly manifest: Uint8Array;
+  /** New parts by name: letters, digits and hyphens. Each of at most PART_BYTES bytes. */
+  readonly added: ReadonlyMap<string, Uint8Array>;
+  /** Parts that the manifest before spoke of and this one does not. */
+  readonly dropped: readonly string[];
+}
+
+/** The most bytes of a part of a checkpoint, and about those of a manifest: a NATS server takes messages of 1 MiB unless it is told otherwise. */
+export const PART_BYTES = 512 * 1024;
+
+/** Where a step keeps what it must remember over a restart: its part in the checkpoints of its partition. */
+export interface StepMemory {
+  /** What it gave to `save` in the checkpoint that this run begins from; undefined when it begins without. */
+  readonly restored: unknown;
+  /**
+   * Adds the step's whole state to the checkpoint of a barrier: plain data (numbers, text, arrays, objects, Maps, Sets, Dates,
+   * bytes), which is copied at once. Called once for each barrier, before it is passed on.
+   */
+  save(barrier: Barrier, state: unknown): void;
+}
+
+/** An event that could not be processed, with the reason, as it is kept to be replayed. Times in milliseconds since the epoch. */
+export interface DeadLetter {
+  /** The same when the same event fails in the same task again, whatever the step and error. */
+  readonly id: string;
+  readonly task: string;
+  readonly product: string;
+  /** The step that refused it, or `source`, or the kind of the sink. */
+  readonly step: string;
+  readonly origin: Origin;
+  readonly offset: Position;
+  /**
+   * `record`: key and value are those of the record as it was read. `derived`: no one record is at fault (a window, a
+   * join of events): the value is the event's at that step, as JSON, and the key is the event's.
+   */
+  readonly holds: "record" | "derived";
+  /** Bytes as they were read; null for a tombstone. */
+  readonly value: Uint8Array | null;
+  readonly key: string | undefined;
+  readonly headers: EventHeaders | undefined;
+  /** The event's time; NaN if it has none. */
+  readonly time: number;
+  /** The class of the error: its `name`. */
+  readonly error: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  /** How often it was tried, over all replays. */
+  readonly attempts: number;
+  readonly firstFailure: number;
+  readonly lastFailure: number;
+  /** Of Millrace. */
+  readonly version: string;
+}
+
+/** A place where dead letters are kept: written by pipelines, read and emptied by the operator. Several tasks may share one. */
+export interface LetterBox extends AsyncDisposable {
+  /** Settles when all are kept durably. Outages are waited out until `signal` aborts. A letter whose id is there already takes its place. */
+  write(letters: readonly DeadLetter[], signal: AbortSignal): Promise<void>;
+  /** The letters of a task that are not resolved yet, oldest first, and ends: what is written meanwhile may be missing. */
+  read(task: string, signal: AbortSignal): AsyncIterable<DeadLetter>;
+  /** Takes letters away: they were replayed, or are not wanted. Unknown ids are no error. */
+  resolve(task: string, ids: readonly string[], signal: AbortSignal): Promise<void>;
+}
+
+/** How often something was tried, and when. Milliseconds since the epoch. */
+export interface Tries {
+  readonly attempts: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What becomes of events that a step can't pass. */
+export interface Failures {
+  /**
+   * Takes the event out of the pipeline at that step, as the policy says (skip, dead letter, error handler): the caller
+   * leaves it out of its batch and goes on. Its dead letter is kept before the position of its batch is done.
+   * @throws {DataError} when the policy is to fail
+   */
+  take(step: string, event: Event, error: unknown, tries?: Tries): void;
+}
+
 /** What a step runs with; one per partition. */
 export interface RunContext {
   readonly task: TaskIdentity;
@@ -193,10 +326,13 @@ export interface RunContext {
   isSourceAway(): boolean;
   /** The open sink of a spec that the plan names for this step, such as a window's late sink. */
   sink(spec: SinkSpec): Sink;
+  /** The step's part of the checkpoints; undefined when the run makes none. */
+  readonly memory?: StepMemory | undefined;
 }
 
 /**
- * One operation of a pipeline, over batches. It yields positions that are safe to go back to: what it still holds is not
+ * One operation of a pipeline, over batches. It passes each barrier on, with an empty batch behind all that it made of
+ * what came before, and adds its state to it first. It yields positions that are safe to go back to: what it still holds is not
  * yet done. Where the input throws, it first yields what it still has in flight, then throws the same.
  */
 export type Step<In, Out> = (input: AsyncIterable<Batch<In>>, run: RunContext) => AsyncIterable<Batch<Out>>;

@@ -123,6 +123,8 @@ export interface Partition<T = unknown> extends AsyncDisposable {
   readonly name: string;
   /** Aborts when the partition was lost: what is in flight is given up and nothing more is committed. */
   readonly signal: AbortSignal;
+  /** Tells the input apart from another that took its place under the same name; undefined where the source can't know. */
+  readonly edition?: string | undefined;
   /**
    * Yields what the broker has ready (at most about 1,024 events or 1 MiB), never waiting to fill a batch, and an empty
    * batch at least every half minute. Ends when a stop or a hand-over was asked for, when the partition is disposed of, and

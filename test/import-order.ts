@@ -3,7 +3,7 @@
  * neighbours, except in the vocabulary, whose files may use each other.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ["batch", "errors", "clock", "duration", "connections", "csv", "near-miss", "secrets", "values", "csv", "virtual-clock"],
+  ["batch", "errors", "clock", "duration", "connections", "csv", "near-miss", "secrets", "values", "version", "virtual-clock"],
   ["contracts"],
   ["shared-resources"],
   ["pipeline"],

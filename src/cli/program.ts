@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
-
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
+import { VERSION } from "../version.ts";
 import { EXIT } from "./exit-codes.ts";
 import { reportFailure } from "./failures.ts";
 import { type SettingsFlags, withSettings } from "./settings-flags.ts";
@@ -33,7 +32,7 @@ export async function runCommandLine(args: readonly string[], surroundings: Surr
 function createProgram(surroundings: Surroundings, exit: (code: number) => void): Command {
   const program = new Command("millrace")
     .description("Runs inference over streams: one pipeline per task, many in a worker, many workers under one supervisor.")
-    .version(version(), "-V, --version")
+    .version(VERSION, "-V, --version")
     .configureOutput({
       writeOut: surroundings.out,
       writeErr: surroundings.err,
@@ -153,9 +152,4 @@ function positiveNumber(text: string): number {
 
 function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  $ ${line}\n`).join("")}`;
-}
-
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { readonly version: string }).version;
 }

@@ -1,8 +1,12 @@
-import type { Batch, Event, Position } from "../batch.ts";
+import type { Barrier, Batch, Event, Origin, Position } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
 import type { RunContext, Step } from "../contracts.ts";
 import { DataError, MillraceError } from "../errors.ts";
+import type { Group } from "./event-group.ts";
+import { GroupCodec } from "./group-codec.ts";
 import { Heap } from "./heap.ts";
+import { ItemLog, UNSAVED } from "./state/item-log.ts";
+import { StepState } from "./state/step-state.ts";
 import type { EventFunction } from "./transforms.ts";
 import { keyText } from "./transforms.ts";
 import { positionBefore } from "./truncated.ts";
@@ -24,22 +28,6 @@ export class BatchLimitError extends MillraceError {
   override readonly name = "BatchLimitError";
 }
 
-/** Events that wait to become one. */
-interface Group {
-  readonly key: string | undefined;
-  events: Event[];
-  /** The clock time at which it is given although it is not full. */
-  readonly due: number;
-  /** The watermark before its first event. */
-  readonly watermark: number;
-  /** The offset of its earliest record: results of windows do not come in the order of their records. */
-  firstOffset: Position;
-  bytes: number;
-  open: "open" | "closed";
-  /** Rises from group to group. */
-  readonly sequence: number;
-}
-
 /** Where an open group holds the position back. */
 interface Hold {
   readonly offset: Position;
@@ -52,7 +40,7 @@ interface Hold {
  */
 export function batchStep(plan: BatchPlan): Step<unknown, unknown> {
   return async function* (input, run) {
-    const groups = new Groups(plan, run);
+    const groups = await beginGroups(plan, run);
     let position: Position | undefined;
     for await (const batch of withTimer(input, run.clock, () => groups.due)) {
       if (batch !== TICK) {
@@ -63,9 +51,39 @@ export function batchStep(plan: BatchPlan): Step<unknown, unknown> {
   };
 }
 
+/** What a batch step saves beside its groups. */
+interface SavedValue {
+  readonly origins: readonly Origin[];
+  readonly watermark: number;
+}
+
+/** Begins with the groups that were open when the checkpoint was made, if there is one. */
+async function beginGroups(plan: BatchPlan, run: RunContext): Promise<Groups> {
+  const memory = run.memory instanceof StepState ? run.memory : undefined;
+  const saved = memory?.restored as SavedValue | undefined;
+  const codec = new GroupCodec(plan.name, saved?.origins);
+  const { log, items } = memory === undefined ? { log: new ItemLog(codec), items: [] } : await memory.items(codec);
+  const save = async (barrier: Barrier, alive: number, watermark: number) => {
+    await log.encoded;
+    memory?.saveItems(barrier, log, alive, () => ({ origins: codec.origins, watermark }) satisfies SavedValue);
+  };
+  return new Groups(plan, run, { log, save, items, watermark: saved?.watermark ?? NO_WATERMARK });
+}
+
+/** How groups are kept over a restart. */
+interface GroupMemory {
+  readonly log: ItemLog<Group>;
+  /** Adds the open groups to the checkpoint of a barrier. */
+  readonly save: (barrier: Barrier, alive: number, watermark: number) => Promise<void>;
+  /** What was open, in the order in which it began. */
+  readonly items: readonly Group[];
+  readonly watermark: number;
+}
+
 class Groups {
   readonly #plan: BatchPlan;
   readonly #run: RunContext;
+  readonly #memory: GroupMemory;
   readonly #open = new Map<string | undefined, Group>();
   /** The one that began first is at the top: it is the next one due. */
   readonly #byAge = new Heap<Group>(
@@ -82,9 +100,17 @@ class Groups {
   #heldEvents = 0;
   #heldBytes = 0;
 
-  constructor(plan: BatchPlan, run: RunContext) {
+  constructor(plan: BatchPlan, run: RunContext, memory: GroupMemory) {
     this.#plan = plan;
     this.#run = run;
+    this.#memory = memory;
+    this.#watermark = memory.watermark;
+    for (const group of memory.items) {
+      this.#hold(group);
+      this.#sequence = group.sequence + 1;
+      this.#heldEvents += group.events.length;
+      this.#heldBytes += group.bytes;
+    }
   }
 
   get due(): number | undefined {
@@ -92,7 +118,7 @@ class Groups {
     return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
 
-  *take(batch: Batch): Generator<Batch> {
+  async *take(batch: Batch): AsyncGenerator<Batch> {
     const out: Event[] = this.takeDue();
     const { events } = batch;
     let index = 0;
@@ -100,13 +126,14 @@ class Groups {
       for (; index < events.length; index++) this.#add(events[index] as Event, out);
     } catch (cause) {
       yield this.result(out, positionBefore(batch, index));
-      throw cause instanceof BatchLimitError ? cause : new DataError(this.#plan.name, events[index], cause);
+      throw cause instanceof MillraceError ? cause : new DataError(this.#plan.name, events[index], cause);
     }
     this.#watermark = batch.watermark;
     if (batch.watermark === END_OF_INPUT) {
       this.#takeAll(Number.POSITIVE_INFINITY, out);
     }
-    yield this.result(out, batch.position);
+    if (batch.barrier !== undefined) await this.#memory.save(batch.barrier, this.#open.size + this.#heldEvents, this.#watermark);
+    yield this.result(out, batch.position, batch.barrier);
   }
 
   /** The groups whose time has come, as events. */
@@ -116,10 +143,10 @@ class Groups {
     return out;
   }
 
-  result(events: Event[], position: Position): Batch {
+  result(events: Event[], position: Position, barrier?: Barrier): Batch {
     const earliest = this.#holding.peek()?.offset ?? position;
     const held = this.#byAge.peek()?.watermark ?? this.#watermark;
-    return { events, position: Math.min(position, earliest), watermark: Math.min(this.#watermark, held) };
+    return { events, position: Math.min(position, earliest), watermark: Math.min(this.#watermark, held), barrier };
   }
 
   #takeAll(due: number, out: Event[]): void {
@@ -130,6 +157,7 @@ class Groups {
     // An older group that is still open can give events that are older than this one's.
     const watermark = this.#byAge.peek()?.watermark ?? group.watermark;
     const event = joined(group, watermark);
+    this.#memory.log.remove(group);
     this.#open.delete(group.key);
     group.open = "closed";
     this.#heldEvents -= group.events.length;
@@ -145,20 +173,25 @@ class Groups {
     if (group === undefined) {
       const due = this.#plan.time === undefined ? Number.POSITIVE_INFINITY : this.#run.clock.now() + this.#plan.time;
       const { watermark, offset: firstOffset } = event;
-      group = { key, events: [], due, watermark, firstOffset, bytes: 0, open: "open", sequence: this.#sequence++ };
-      this.#open.set(key, group);
-      this.#byAge.push(group);
-      this.#holding.push({ offset: event.offset, group });
+      group = { key, events: [], due, watermark, firstOffset, bytes: 0, open: "open", sequence: this.#sequence++, ...UNSAVED };
+      this.#hold(group);
     } else if (event.offset < group.firstOffset) {
       group.firstOffset = event.offset;
       this.#holding.push({ offset: event.offset, group });
     }
+    this.#memory.log.touch(group);
     group.events.push(event);
     group.bytes += event.size;
     this.#heldEvents += 1;
     this.#heldBytes += event.size;
     if (group.events.length >= this.#plan.size) out.push(this.#close(group));
     else this.#checkLimits();
+  }
+
+  #hold(group: Group): void {
+    this.#open.set(group.key, group);
+    this.#byAge.push(group);
+    this.#holding.push({ offset: group.firstOffset, group });
   }
 
   #checkLimits(): void {

@@ -18,7 +18,7 @@ import { filterTransform, keyByTransform, mapTransform, tapTransform } from "./t
 import type { Fold, FoldedValues, NamedFolds } from "./windows/fold.ts";
 import type { WindowSpec } from "./windows/spec.ts";
 import type { WindowOptions } from "./windows/window-options.ts";
-import { describeWindow, stateLimit, windowPlan } from "./windows/window-options.ts";
+import { describeWindow, stateLimit, windowPlan, windowShape } from "./windows/window-options.ts";
 import { windowStep } from "./windows/window-step.ts";
 
 /** Options of every step. */
@@ -56,8 +56,17 @@ export interface BatchOptions<T> extends StepOptions {
 
 /** Options of `via`. */
 export interface ViaOptions {
-  /** Whether the step keeps something of earlier events; then instances can't share a partition. */
+  /**
+   * Whether the step keeps something of earlier events; then instances can't share a partition. Without `memory` it must hold
+   * positions back to the first record of what it keeps: from there the pipeline is read again after a restart, and makes no
+   * checkpoints.
+   */
   readonly stateful?: boolean | undefined;
+  /**
+   * The step saves its state with `run.memory`: a text that says what it is made for, such as `"totals 1"`. State that was
+   * saved under another text is refused and not restored.
+   */
+  readonly memory?: string | undefined;
 }
 
 /** A window's result with the values themselves. Times in milliseconds since the epoch; the window is [start, end). */
@@ -195,7 +204,8 @@ export class Stream<T> {
       maxHeldBytes: stateLimit(name, "maxHeldBytes", options.maxHeldBytes, 256 * 1024 * 1024),
     });
     const description = { size, time, per: options.key === undefined ? "all" : "key" };
-    return this.#with({ name, kind: "batch", description, stateful: true, work: { type: "step", step } });
+    const memory = { shape: `events waiting in batches${options.key === undefined ? "" : " by key"}` };
+    return this.#with({ name, kind: "batch", description, stateful: true, memory, work: { type: "step", step } });
   }
 
   /** Windows: one result for each, when the watermark reaches its end and `lateness`. */
@@ -207,13 +217,21 @@ export class Stream<T> {
     const plan = windowPlan(name, spec, options);
     const description = describeWindow(spec, options);
     const work: Work = { type: "step", step: windowStep(plan) };
-    return this.#with({ name, kind: "window", description, stateful: true, side: options.late, work });
+    const memory = { shape: windowShape(plan, options.fold) };
+    return this.#with({ name, kind: "window", description, stateful: true, memory, side: options.late, work });
   }
 
   /** A step of one's own. It must keep to the contract of `Step`, above all about positions. */
   via<U>(name: string, step: Step<T, U>, options: ViaOptions = {}): Stream<U> {
     const work: Work = { type: "step", step: functionOf(name, step) };
-    return this.#with({ name: this.#name("via", name), kind: "via", stateful: options.stateful === true, work });
+    const { memory, stateful } = options;
+    return this.#with({
+      name: this.#name("via", name),
+      kind: "via",
+      stateful: stateful === true || memory !== undefined,
+      memory: memory === undefined ? undefined : { shape: memory },
+      work,
+    });
   }
 
   /** Ends the pipeline: every event goes to each of the sinks, and is done when all have confirmed it. */
@@ -307,10 +325,10 @@ function plannedTime(name: string, fn: EventFunction<unknown, unknown>, options:
   const idleAfter = options.idleAfter === undefined ? undefined : positiveMilliseconds(options.idleAfter, `step "${name}": idleAfter`);
   const work: Work =
     idleAfter === undefined
-      ? { type: "transform", make: () => timeByTransform(name, fn, outOfOrderness) }
+      ? { type: "transform", make: (run) => timeByTransform(name, fn, outOfOrderness, run.memory) }
       : { type: "step", step: timeByStep(name, fn, outOfOrderness, idleAfter) };
   const description = { outOfOrderness: options.outOfOrderness ?? "0s", idleAfter: options.idleAfter };
-  return { ...BARE, name, kind: "timeBy", description, work };
+  return { ...BARE, name, kind: "timeBy", description, memory: { shape: "a watermark" }, work };
 }
 
 function describeCalls(options: CallOptions): PlannedStep["description"] {

@@ -1,19 +1,30 @@
 import type { Batch } from "../batch.ts";
-import type { RunContext } from "../contracts.ts";
+import type { RunContext, StepMemory } from "../contracts.ts";
 import type { DataError } from "../errors.ts";
 import type { PlannedStep, Transform } from "./plan.ts";
+import { guarded } from "./state/barriers.ts";
 import { Truncated } from "./truncated.ts";
 
-/** Puts the steps of a plan behind an input. Neighbouring transforms share one loop, and so one await a batch. */
-export function chainSteps(steps: readonly PlannedStep[], input: AsyncIterable<Batch>, run: RunContext): AsyncIterable<Batch> {
+/**
+ * Puts the steps of a plan behind an input. Neighbouring transforms share one loop, and so one await a batch.
+ * @param memory each step's part in the checkpoints; undefined when none are made
+ */
+export function chainSteps(
+  steps: readonly PlannedStep[],
+  input: AsyncIterable<Batch>,
+  run: RunContext,
+  memory?: (step: PlannedStep) => StepMemory | undefined,
+): AsyncIterable<Batch> {
   let output = input;
   let transforms: Transform[] = [];
   for (const step of steps) {
+    const own = memory === undefined ? run : { ...run, memory: memory(step) };
     if (step.work.type === "transform") {
-      transforms.push(step.work.make(run));
+      transforms.push(step.work.make(own));
       continue;
     }
-    output = step.work.step(fuse(transforms, output), run);
+    const work = memory !== undefined && step.kind === "via" ? guarded(step.name, step.work.step) : step.work.step;
+    output = work(fuse(transforms, output), own);
     transforms = [];
   }
   return fuse(transforms, output);

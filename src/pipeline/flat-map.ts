@@ -41,7 +41,7 @@ function* flattened(name: string, fn: EventFunction<unknown, Iterable<unknown>>,
     yield truncated.batch;
     throw truncated.error;
   }
-  yield { events: results, position: batch.position, watermark: batch.watermark };
+  yield { events: results, position: batch.position, watermark: batch.watermark, barrier: batch.barrier };
 }
 
 function iterableOf(given: unknown, name: string): Iterable<unknown> {

@@ -4,6 +4,8 @@ import { LatencyHistogram } from "./latency.ts";
 import { runPartition } from "./partition-run.ts";
 import type { Plan } from "./plan.ts";
 import { Reasons } from "./reasons.ts";
+import type { CheckpointOptions } from "./state/checkpoints.ts";
+import { keepsCheckpoints } from "./state/open-checkpoints.ts";
 
 /** The part of a plan that its source is. */
 const SOURCE = "source";
@@ -17,6 +19,8 @@ export interface InstanceOptions {
   readonly openSource?: (spec: SourceSpec, context: OpenContext, options: SourceOptions) => Promise<Source>;
   /** Opens a sink in the place of one of the plan's; called for each, also for late sinks. */
   readonly openSink?: (spec: SinkSpec, context: OpenContext) => Promise<Sink>;
+  /** Where checkpoints are kept; without it a pipeline with state holds its positions back instead. */
+  readonly checkpoints?: CheckpointOptions | undefined;
 }
 
 /** Makes an instance of a task: its pipeline over each partition that its source is given. Nothing is opened before `run`. */
@@ -93,7 +97,7 @@ export class Instance {
     const running = new Set<Promise<void>>();
     try {
       for await (const partition of source.partitions(stopAll)) {
-        const run = this.#runOne(partition, sinks, failure).finally(() => running.delete(run));
+        const run = this.#runOne(partition, sinks, failure, stopAll).finally(() => running.delete(run));
         running.add(run);
       }
     } catch (error) {
@@ -103,7 +107,7 @@ export class Instance {
     failure.throwIfAny();
   }
 
-  async #runOne(partition: Partition, sinks: ReadonlyMap<SinkSpec, Sink>, failure: FirstFailure): Promise<void> {
+  async #runOne(partition: Partition, sinks: ReadonlyMap<SinkSpec, Sink>, failure: FirstFailure, stop: AbortSignal): Promise<void> {
     try {
       await runPartition(partition, {
         plan: this.#plan,
@@ -112,6 +116,9 @@ export class Instance {
         counters: this.counters,
         latency: this.latency,
         isSourceAway: () => this.#reasons.has(SOURCE),
+        checkpoints: keepsCheckpoints(this.#plan) ? this.#options.checkpoints : undefined,
+        checkpointsWait: (name, reason) => this.#reasons.set(`checkpoints of ${name}`, reason),
+        stop,
         abandon: this.#context.signal,
       });
     } catch (error) {

@@ -52,7 +52,7 @@ export async function* orderedCalls(
       events = events.length === 0 ? portion.events : events.concat(portion.events);
       if (portion.last === "more") continue;
       ({ position, watermark } = batch);
-      yield { events, position, watermark };
+      yield { events, position, watermark, barrier: batch.barrier };
       events = [];
     }
     // Part of a batch: nothing of it may count as done yet, so it goes with the position before the batch.

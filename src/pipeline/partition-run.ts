@@ -1,4 +1,4 @@
-import type { Batch, Event, Position } from "../batch.ts";
+import type { Barrier, Batch, Event, Position } from "../batch.ts";
 import type { Counters, OpenContext, Partition, RunContext, Sink, SinkSpec } from "../contracts.ts";
 import { DataError, firstThrown, OwnershipLostError } from "../errors.ts";
 import { ahead } from "./ahead.ts";
@@ -6,6 +6,10 @@ import { chainSteps } from "./chain.ts";
 import type { LatencyHistogram } from "./latency.ts";
 import { LatencyMeter } from "./latency.ts";
 import type { Plan } from "./plan.ts";
+import { withBarriers } from "./state/barriers.ts";
+import type { CheckpointOptions, PartitionCheckpoints } from "./state/checkpoints.ts";
+import { openCheckpoints } from "./state/open-checkpoints.ts";
+import { StateBarrier } from "./state/step-state.ts";
 import { positionBefore } from "./truncated.ts";
 
 /** What the partitions of an instance have in common. */
@@ -16,6 +20,12 @@ export interface PartitionRunOptions {
   readonly counters: Counters;
   readonly latency: LatencyHistogram;
   readonly isSourceAway: () => boolean;
+  /** Where state is kept; undefined when the plan has none, or holds positions back instead. */
+  readonly checkpoints: CheckpointOptions | undefined;
+  /** Told why the checkpoints of this partition can't be saved now. */
+  readonly checkpointsWait: (partition: string, reason: string | undefined) => void;
+  /** Aborts for a planned stop. */
+  readonly stop: AbortSignal;
   /** Aborts when work in flight is to be given up. */
   readonly abandon: AbortSignal;
 }
@@ -39,7 +49,7 @@ export async function runPartition(partition: Partition, options: PartitionRunOp
     sink: (spec) => openSink(options.sinks, spec),
   };
   try {
-    await pumpAndRelease(partition, run, options, failed);
+    await claimAndPump(partition, run, options, failed);
   } catch (thrown) {
     const error = firstThrown(thrown);
     if (partition.signal.aborted || error instanceof OwnershipLostError) return;
@@ -51,20 +61,55 @@ export async function runPartition(partition: Partition, options: PartitionRunOp
 /** What became of a batch that has passed all steps: how far it is done, and why no farther. */
 interface Written {
   readonly position: Position;
+  readonly barrier?: Barrier | undefined;
   readonly failure?: unknown;
 }
 
+/** Opens the checkpoints first, if there are any: what they hold says where reading begins. */
+async function claimAndPump(partition: Partition, run: RunContext, options: PartitionRunOptions, failed: AbortController): Promise<void> {
+  const { checkpoints: wanted, plan, context, checkpointsWait, stop } = options;
+  if (wanted === undefined) {
+    await pumpAndRelease(partition, run, options, failed, undefined);
+    return;
+  }
+  const waiting = (reason: string | undefined) => checkpointsWait(partition.name, reason);
+  // A failure of the pipeline does not stop what is being saved: that is of what came before it.
+  const signal = AbortSignal.any([options.abandon, partition.signal]);
+  const saving = { plan, partition, context, checkpoints: wanted, waiting, failed: (error: unknown) => failed.abort(error) };
+  let checkpoints: PartitionCheckpoints;
+  try {
+    checkpoints = await openCheckpoints({ ...saving, signal, opening: AbortSignal.any([signal, stop]) });
+  } catch (error) {
+    await partition[Symbol.asyncDispose]();
+    if (stop.aborted && error === stop.reason) return;
+    throw error;
+  } finally {
+    waiting(undefined);
+  }
+  await pumpAndRelease(partition, run, options, failed, checkpoints);
+}
+
 /** @param failed aborted when something fails, so that steps before it give up what is in flight */
-async function pumpAndRelease(partition: Partition, run: RunContext, options: PartitionRunOptions, failed: AbortController): Promise<void> {
+async function pumpAndRelease(
+  partition: Partition,
+  run: RunContext,
+  options: PartitionRunOptions,
+  failed: AbortController,
+  checkpoints: PartitionCheckpoints | undefined,
+): Promise<void> {
   const meter = new LatencyMeter(options.latency);
   let ended: Promise<unknown> | undefined;
   try {
     await using _released = partition;
-    const input = counted(partition.read(undefined), options, meter);
+    const read = partition.read(checkpoints?.start);
+    const input = counted(checkpoints === undefined ? read : withBarriers(read, checkpoints, run.clock), options, meter);
     try {
-      await pump(partition, input, run, options, meter);
+      await pump(partition, input, run, options, meter, checkpoints);
+      await checkpoints?.end();
+      run.signal.throwIfAborted();
     } catch (error) {
       failed.abort(error);
+      await checkpoints?.giveUp();
       throw error;
     } finally {
       // Queued behind a read that is under way, which the disposal ends.
@@ -81,6 +126,7 @@ async function pump(
   run: RunContext,
   options: PartitionRunOptions,
   meter: LatencyMeter,
+  checkpoints: PartitionCheckpoints | undefined,
 ): Promise<void> {
   const { plan, context } = options;
   const sinks = plan.sinks.map((spec) => openSink(options.sinks, spec));
@@ -89,14 +135,23 @@ async function pump(
     if (batch.events.length === 0) return batch;
     return writeAll(sinks, batch, run);
   };
-  const output = chainSteps(plan.steps, input, run);
+  const output = chainSteps(plan.steps, input, run, checkpoints && ((step) => checkpoints.memory(step)));
   for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
     const { position, failure } = done.find((written) => written.failure !== undefined) ?? done[done.length - 1]!;
     meter.done(position, context.clock.now());
-    await partition.commit(position);
+    if (checkpoints === undefined) await partition.commit(position);
+    else passBarriers(done, checkpoints);
     if (failure !== undefined) throw failure;
   }
   run.signal.throwIfAborted();
+}
+
+/** Has the checkpoints saved whose barriers have come behind the sinks; the position follows when they are. */
+function passBarriers(done: readonly Written[], checkpoints: PartitionCheckpoints): void {
+  for (const { barrier, position, failure } of done) {
+    if (failure !== undefined) return;
+    if (barrier instanceof StateBarrier) checkpoints.passed(barrier, position);
+  }
 }
 
 async function* counted(input: AsyncIterable<Batch>, options: PartitionRunOptions, meter: LatencyMeter): AsyncGenerator<Batch> {

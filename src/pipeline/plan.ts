@@ -18,6 +18,11 @@ export interface PlannedStep {
   readonly description: Description;
   /** Whether it keeps something of earlier events, so that it needs all events of a key and a place to start again. */
   readonly stateful: boolean;
+  /**
+   * The step saves its state in checkpoints: what that is made for, as a text for people. State that was saved for another
+   * shape does not fit. Undefined: it has none, or makes it anew from the records that it holds the position back for.
+   */
+  readonly memory?: { readonly shape: string } | undefined;
   /** A sink beside the main ones, such as a window's late sink. */
   readonly side: SinkSpec | undefined;
   readonly work: Work;

@@ -1,6 +1,6 @@
 import type { Batch, Event } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
-import type { RunContext, Step } from "../contracts.ts";
+import type { RunContext, Step, StepMemory } from "../contracts.ts";
 import type { Transform } from "./plan.ts";
 import type { EventFunction } from "./transforms.ts";
 import { refusePromise } from "./transforms.ts";
@@ -19,16 +19,21 @@ class EventTime {
   readonly #name: string;
   readonly #timeOf: EventFunction<unknown, unknown>;
   readonly #outOfOrderness: number;
+  readonly #memory: StepMemory | undefined;
   watermark = NO_WATERMARK;
 
-  constructor(name: string, timeOf: EventFunction<unknown, unknown>, outOfOrderness: number) {
+  /** @param memory where the watermark is kept over restarts: without it what was late before would open windows again */
+  constructor(name: string, timeOf: EventFunction<unknown, unknown>, outOfOrderness: number, memory: StepMemory | undefined) {
     this.#name = name;
     this.#timeOf = timeOf;
     this.#outOfOrderness = outOfOrderness;
+    this.#memory = memory;
+    if (typeof memory?.restored === "number") this.watermark = memory.restored;
   }
 
   apply(batch: Batch): Batch {
     const { events } = batch;
+    if (batch.barrier !== undefined) this.#memory?.save(batch.barrier, this.watermark);
     let { watermark } = this;
     let index = 0;
     try {
@@ -45,7 +50,12 @@ class EventTime {
       throw new Truncated({ ...truncated.batch, watermark }, truncated.error);
     }
     this.watermark = watermark;
-    return { events, position: batch.position, watermark: batch.watermark === END_OF_INPUT ? END_OF_INPUT : watermark };
+    return {
+      events,
+      position: batch.position,
+      watermark: batch.watermark === END_OF_INPUT ? END_OF_INPUT : watermark,
+      barrier: batch.barrier,
+    };
   }
 }
 
@@ -64,8 +74,13 @@ function describe(time: unknown): string {
 }
 
 /** `timeBy` without `idleAfter`: synchronous. */
-export function timeByTransform(name: string, timeOf: EventFunction<unknown, unknown>, outOfOrderness: number): Transform {
-  const eventTime = new EventTime(name, timeOf, outOfOrderness);
+export function timeByTransform(
+  name: string,
+  timeOf: EventFunction<unknown, unknown>,
+  outOfOrderness: number,
+  memory: StepMemory | undefined,
+): Transform {
+  const eventTime = new EventTime(name, timeOf, outOfOrderness, memory);
   return (batch) => eventTime.apply(batch);
 }
 
@@ -81,8 +96,13 @@ export function timeByStep(
   idleAfter: number,
 ): Step<unknown, unknown> {
   return async function* (input, run) {
-    const eventTime = new EventTime(name, timeOf, outOfOrderness);
+    const eventTime = new EventTime(name, timeOf, outOfOrderness, run.memory);
     const idle = new IdleClock(run, idleAfter);
+    // Windows may be open from before: an input that stays idle must close them as well.
+    if (eventTime.watermark > NO_WATERMARK) {
+      idle.restart(eventTime.watermark);
+      idle.goOn();
+    }
     let position: number | undefined;
     for await (const batch of withTimer(input, run.clock, () => idle.due)) {
       idle.count();

@@ -48,6 +48,13 @@ export class CountOrTimeWindows implements Windows {
     return "taken";
   }
 
+  adopt(pane: Pane): void {
+    const open = this.#open.get(pane.key);
+    if (open === undefined) this.#open.set(pane.key, [pane]);
+    else open.push(pane);
+    this.#closing.push(pane);
+  }
+
   advance(watermark: number, out: Event[]): void {
     while (this.due <= watermark) {
       const pane = this.#closing.pop();
@@ -64,10 +71,7 @@ export class CountOrTimeWindows implements Windows {
   #begin(event: Event, key: string | undefined, time: number, watermark: number): Pane | undefined {
     if (time + this.#size + this.#lateness <= watermark) return undefined;
     const pane = this.#panes.begin(event, key, time, time + this.#size);
-    const open = this.#open.get(key);
-    if (open === undefined) this.#open.set(key, [pane]);
-    else open.push(pane);
-    this.#closing.push(pane);
+    this.adopt(pane);
     return pane;
   }
 

@@ -46,6 +46,17 @@ export class CountWindows implements Windows {
     return "taken";
   }
 
+  adopt(pane: Pane): void {
+    const row = this.#rows.get(pane.key);
+    // The window that began last has had as many events as came since.
+    const phase = pane.count % this.#slide;
+    if (row === undefined) this.#rows.set(pane.key, { phase, open: [pane] });
+    else {
+      row.phase = phase;
+      row.open.push(pane);
+    }
+  }
+
   /** Only full windows give a result. */
   advance(): void {}
 

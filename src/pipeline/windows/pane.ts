@@ -1,10 +1,12 @@
 import type { Event, Origin, Position } from "../../batch.ts";
 import { DataError, MillraceError } from "../../errors.ts";
 import { Heap } from "../heap.ts";
+import type { ItemLog, Tracked } from "../state/item-log.ts";
+import { UNSAVED } from "../state/item-log.ts";
 import type { ReadyFold } from "./fold.ts";
 
 /** The state of one open window of one key. */
-export interface Pane {
+export interface Pane extends Tracked {
   readonly key: string | undefined;
   start: number;
   /** The first moment that no longer belongs to it; for count windows the time of the last event so far. */
@@ -17,7 +19,6 @@ export interface Pane {
   /** Bytes of the records that it keeps. */
   bytes: number;
   readonly origin: Origin;
-  open: "open" | "closed";
   /** Orders windows that end together: the one that began first comes first. */
   readonly sequence: number;
 }
@@ -46,6 +47,8 @@ export class Panes {
   readonly #fold: ReadyFold<unknown>;
   readonly #holds: "values" | "fold";
   readonly #limits: PaneLimits;
+  /** Notes which windows change between two checkpoints. */
+  readonly #log: ItemLog<Pane>;
   /** The window with the earliest record is at the top. One whose earliest record changed has a new hold. */
   readonly #holding = new Heap<Hold>(
     (a, b) => a.offset < b.offset,
@@ -56,11 +59,28 @@ export class Panes {
   #heldBytes = 0;
   #sequence = 0;
 
-  constructor(step: string, fold: ReadyFold<unknown>, holds: "values" | "fold", limits: PaneLimits) {
+  constructor(step: string, fold: ReadyFold<unknown>, holds: "values" | "fold", limits: PaneLimits, log: ItemLog<Pane>) {
     this.#step = step;
     this.#fold = fold;
     this.#holds = holds;
     this.#limits = limits;
+    this.#log = log;
+  }
+
+  /** How much there is to save: windows, and the values that they hold. */
+  get weight(): number {
+    return this.#open + this.#heldEvents;
+  }
+
+  /** Goes on with a window that was open when a checkpoint was made. Call it in the order of their sequence. */
+  adopt(pane: Pane): void {
+    this.#open += 1;
+    this.#sequence = pane.sequence + 1;
+    if (this.#holds === "values") {
+      this.#heldEvents += pane.count;
+      this.#heldBytes += pane.bytes;
+    }
+    this.#holding.push({ offset: pane.firstOffset, pane });
   }
 
   begin(event: Event, key: string | undefined, start: number, end: number): Pane {
@@ -77,12 +97,15 @@ export class Panes {
       origin: event.origin,
       open: "open",
       sequence: this.#sequence++,
+      ...UNSAVED,
     };
+    this.#log.touch(pane);
     this.#holding.push({ offset: pane.firstOffset, pane });
     return pane;
   }
 
   add(pane: Pane, event: Event): void {
+    this.#log.touch(pane);
     pane.state = this.#fold.add(pane.state, event.value, event);
     pane.count += 1;
     if (event.offset < pane.firstOffset) this.#holdBack(pane, event.offset);
@@ -96,6 +119,10 @@ export class Panes {
 
   /** Puts `from` into `into`. */
   merge(into: Pane, from: Pane): void {
+    this.#log.touch(into);
+    this.#log.remove(from);
+    // The values of both are in another order than each alone.
+    into.saved = 0;
     const [earlier, later] = into.start <= from.start ? [into, from] : [from, into];
     into.state = this.#fold.merge?.(earlier.state, later.state);
     into.start = earlier.start;
@@ -117,6 +144,7 @@ export class Panes {
    */
   close(pane: Pane, time: number, watermark: number, end: number = pane.end): Event {
     const result = this.#resultOf(pane);
+    this.#log.remove(pane);
     pane.open = "closed";
     this.#open -= 1;
     if (this.#holds === "values") {

@@ -51,11 +51,16 @@ export class SessionWindows implements Windows {
     }
     if (this.#closesAt(time + this.#gap) <= watermark) return "late";
     const pane = this.#panes.begin(event, key, time, time + this.#gap);
-    if (sessions === undefined) this.#sessions.set(key, [pane]);
-    else sessions.push(pane);
-    this.#closing.push({ pane, end: pane.end });
+    this.adopt(pane);
     this.#panes.add(pane, event);
     return "taken";
+  }
+
+  adopt(pane: Pane): void {
+    const sessions = this.#sessions.get(pane.key);
+    if (sessions === undefined) this.#sessions.set(pane.key, [pane]);
+    else sessions.push(pane);
+    this.#closing.push({ pane, end: pane.end });
   }
 
   advance(watermark: number, out: Event[]): void {

@@ -40,6 +40,10 @@ export class TimeWindows implements Windows {
     return outcome;
   }
 
+  adopt(pane: Pane): void {
+    this.#slice(pane.start).panes.set(pane.key, pane);
+  }
+
   advance(watermark: number, out: Event[]): void {
     if (watermark < this.due) return;
     const closing: Slice[] = [];

@@ -69,6 +69,15 @@ export function describeWindow(spec: WindowSpec, options: WindowOptions & { read
   return { window: kind, ...numbers, time: kind === "count" ? undefined : time, lateness: options.lateness, per: options.per ?? "key" };
 }
 
+/** What the state of a window step is made for: when that changes, open windows don't fit any more. */
+export function windowShape({ spec, holds, grouping }: WindowPlan, fold: unknown): string {
+  const { kind, time, ...numbers } = spec;
+  const settings = Object.entries(numbers).map(([name, value]) => `${name} ${value}`);
+  const named = holds === "fold" && typeof (fold as { readonly init?: unknown }).init !== "function";
+  const content = holds === "values" ? "the values" : named ? `the aggregates ${Object.keys(fold as object).join(", ")}` : "an aggregate";
+  return `${kind} windows (${settings.join(", ")}${kind === "count" ? "" : `, ${time} time`}) ${grouping === "key" ? "by key" : "over all"} with ${content}`;
+}
+
 /** A limit of what a step holds, checked. */
 export function stateLimit(step: string, option: string, given: number | undefined, standard: number): number {
   const value = given ?? standard;

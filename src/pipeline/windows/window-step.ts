@@ -1,15 +1,18 @@
-import type { Batch, Event, Position } from "../../batch.ts";
+import type { Barrier, Batch, Event, Origin, Position } from "../../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../batch.ts";
 import type { Clock } from "../../clock.ts";
 import type { RunContext, SinkSpec, Step } from "../../contracts.ts";
-import { DataError } from "../../errors.ts";
+import { DataError, MillraceError } from "../../errors.ts";
+import { ItemLog } from "../state/item-log.ts";
+import { StepState } from "../state/step-state.ts";
 import { positionBefore } from "../truncated.ts";
 import { TICK, withTimer } from "../with-timer.ts";
 import { CountOrTimeWindows } from "./count-or-time-windows.ts";
 import { CountWindows } from "./count-windows.ts";
 import type { ReadyFold } from "./fold.ts";
+import { PaneCodec } from "./pane-codec.ts";
 import type { PaneLimits } from "./pane.ts";
-import { Panes, WindowLimitError } from "./pane.ts";
+import { Panes } from "./pane.ts";
 import { SessionWindows } from "./session-windows.ts";
 import type { WindowSpec } from "./spec.ts";
 import { TimeWindows } from "./time-windows.ts";
@@ -33,7 +36,7 @@ const RESULTS_PER_BATCH = 1024;
 /** Windows over the events of one partition; gives one result for each window when it closes. */
 export function windowStep(plan: WindowPlan): Step<unknown, unknown> {
   return async function* (input, run) {
-    const work = new WindowWork(plan, run);
+    const work = await beginWork(plan, run);
     if (plan.spec.time === "event") {
       for await (const batch of input) yield* work.take(batch);
       return;
@@ -42,6 +45,30 @@ export function windowStep(plan: WindowPlan): Step<unknown, unknown> {
       yield* batch === TICK ? work.tick() : work.take(batch);
     }
   };
+}
+
+/** What a window step saves beside its windows. */
+interface SavedValue {
+  readonly origins: readonly Origin[];
+}
+
+/** Begins with the windows that were open when the checkpoint was made, if there is one. */
+async function beginWork(plan: WindowPlan, run: RunContext): Promise<WindowWork> {
+  const memory = run.memory instanceof StepState ? run.memory : undefined;
+  const codec = new PaneCodec(plan.name, plan.holds, (memory?.restored as SavedValue | undefined)?.origins);
+  const { log, items } = memory === undefined ? { log: new ItemLog(codec), items: [] } : await memory.items(codec);
+  const panes = new Panes(plan.name, plan.fold, plan.holds, plan.limits, log);
+  const windows = openWindows(plan, panes);
+  for (const pane of items) {
+    panes.adopt(pane);
+    windows.adopt(pane);
+  }
+  const save = async (barrier: Barrier) => {
+    await log.encoded;
+    // The origins are read when the windows are encoded, which finds new ones.
+    memory?.saveItems(barrier, log, panes.weight, () => ({ origins: codec.origins }) satisfies SavedValue);
+  };
+  return new WindowWork({ plan, run, panes, windows, save });
 }
 
 function openWindows(plan: WindowPlan, panes: Panes): Windows {
@@ -59,21 +86,33 @@ function openWindows(plan: WindowPlan, panes: Panes): Windows {
   }
 }
 
+/** What a window step works with. */
+interface WindowParts {
+  readonly plan: WindowPlan;
+  readonly run: RunContext;
+  readonly panes: Panes;
+  readonly windows: Windows;
+  /** Adds the open windows to the checkpoint of a barrier. */
+  readonly save: (barrier: Barrier) => Promise<void>;
+}
+
 class WindowWork {
   readonly #plan: WindowPlan;
   readonly #run: RunContext;
   readonly #panes: Panes;
   readonly #windows: Windows;
+  readonly #save: (barrier: Barrier) => Promise<void>;
   /** Set where events have no use for their own time: the clock's is taken, which never goes back here. */
   readonly #clock: (() => number) | undefined;
   #position: Position | undefined;
   #output = NO_WATERMARK;
 
-  constructor(plan: WindowPlan, run: RunContext) {
+  constructor({ plan, run, panes, windows, save }: WindowParts) {
     this.#plan = plan;
     this.#run = run;
-    this.#panes = new Panes(plan.name, plan.fold, plan.holds, plan.limits);
-    this.#windows = openWindows(plan, this.#panes);
+    this.#panes = panes;
+    this.#windows = windows;
+    this.#save = save;
     this.#clock = plan.spec.time === "processing" ? rising(run.clock) : undefined;
   }
 
@@ -106,12 +145,12 @@ class WindowWork {
       for (; index < events.length; index++) this.#add(events[index] as Event, out, late);
       this.#windows.advance(this.#watermarkAfter(batch), out);
     } catch (cause) {
-      const known = cause instanceof DataError || cause instanceof WindowLimitError;
-      failure = known ? cause : new DataError(this.#plan.name, events[index], cause);
+      failure = cause instanceof MillraceError ? cause : new DataError(this.#plan.name, events[index], cause);
     }
     const done = failure === undefined ? batch.position : positionBefore(batch, index);
     await this.#giveLate(late);
-    yield* this.#results(out, done, failure === undefined ? this.#watermarkAfter(batch) : NO_WATERMARK);
+    if (batch.barrier !== undefined) await this.#save(batch.barrier);
+    yield* this.#results(out, done, failure === undefined ? this.#watermarkAfter(batch) : NO_WATERMARK, batch.barrier);
     if (failure !== undefined) throw failure;
   }
 
@@ -136,21 +175,22 @@ class WindowWork {
     this.#run.counters.late += late.length;
   }
 
-  *#results(out: Event[], position: Position, watermark: number): Generator<Batch> {
+  *#results(out: Event[], position: Position, watermark: number, barrier?: Barrier): Generator<Batch> {
     this.#output = Math.max(this.#output, this.#windows.outputWatermark(watermark));
     const held = this.#panes.held();
     this.#position = position;
     const done = held === undefined ? position : Math.min(held, position);
     const chunks = Math.ceil(out.length / RESULTS_PER_BATCH);
     if (chunks <= 1) {
-      yield { events: out, position: done, watermark: this.#output };
+      yield { events: out, position: done, watermark: this.#output, barrier };
       return;
     }
     const positions = positionsBetween(out, done);
     for (let chunk = 0; chunk < chunks; chunk++) {
       const next = (chunk + 1) * RESULTS_PER_BATCH;
       const watermark = next < out.length ? (out[next] as Event).watermark : this.#output;
-      yield { events: out.slice(next - RESULTS_PER_BATCH, next), position: positions[chunk] ?? done, watermark };
+      const last = next >= out.length ? barrier : undefined;
+      yield { events: out.slice(next - RESULTS_PER_BATCH, next), position: positions[chunk] ?? done, watermark, barrier: last };
     }
   }
 }

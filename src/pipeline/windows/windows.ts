@@ -1,4 +1,5 @@
 import type { Event } from "../../batch.ts";
+import type { Pane } from "./pane.ts";
 
 /**
  * The open windows of one partition, of one kind. Time and watermarks are milliseconds of whichever time the window goes
@@ -14,6 +15,8 @@ export interface Windows {
    * @returns late when all windows that it belongs to are closed
    */
   add(event: Event, time: number, watermark: number, out: Event[]): "taken" | "late";
+  /** Goes on with a window that was open when a checkpoint was made. Call it in the order in which they began. */
+  adopt(pane: Pane): void;
   /** Closes what the watermark has reached. */
   advance(watermark: number, out: Event[]): void;
   /** The watermark for the steps after: no result with a smaller time is to come. */

@@ -3,7 +3,20 @@
  * neighbours, except in the vocabulary, whose files may use each other.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ["batch", "errors", "clock", "duration", "connections", "csv", "near-miss", "secrets", "values", "version", "virtual-clock"],
+  [
+    "batch",
+    "checkpoint-settings",
+    "errors",
+    "clock",
+    "duration",
+    "connections",
+    "csv",
+    "near-miss",
+    "secrets",
+    "values",
+    "version",
+    "virtual-clock",
+  ],
   ["contracts"],
   ["shared-resources"],
   ["pipeline"],

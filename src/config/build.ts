@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import type { KafkaConnection, SaslCredentials, TlsFiles } from "../connections.ts";
 import { parseDuration } from "../duration.ts";
 import { messageOf, type Fault } from "../errors.ts";
+import { checkpointStore } from "./checkpoint-store.ts";
 import { parseSize, type Problem } from "./formats.ts";
 import { originText, type BackOffSettings, type LogSettings, type Origin, type Settings } from "./settings.ts";
 import { taskStores } from "./task-stores.ts";
@@ -65,6 +66,10 @@ export class SettingsBuilder {
       nats: { servers: this.#texts("nats.servers").map(withScheme), credentials: this.#credentials() },
       redis: { url: redisUrl },
       admin: { host: this.#adminHost(), port: this.#number("admin.port") },
+      checkpoint: {
+        interval: this.#ms("checkpoint.interval"),
+        store: checkpointStore(this.#values["checkpoint.store"], this.#context.folderOf("checkpoint.store"), redisUrl),
+      },
       shutdown: { timeout: this.#ms("shutdown.timeout") },
       log: { level: this.#text("log.level") as LogSettings["level"], format: this.#text("log.format") as LogSettings["format"] },
     };

@@ -132,11 +132,11 @@ class FileReader {
     const value: unknown = node?.toJS(this.#document) ?? null;
     this.#lines.set(path, this.#lineOf(writtenAs));
     this.#noteWithin(path, node);
-    const usable = !isMap(node) && (value !== null || leaf.nullable === true);
+    const usable = (!isMap(node) || formats[leaf.format].isMap === true) && (value !== null || leaf.nullable === true);
     if (usable) this.#values.set(path, value);
     else this.#faulty.add(path);
     if (value === null && leaf.nullable !== true) this.#fault(writtenAs, "has no value; leave the line out for the default");
-    else if (isMap(node)) this.#faultsOfMap(path, value, leaf);
+    else if (isMap(node) && !usable) this.#faultsOfMap(path, value, leaf);
   }
 
   /** A plain value in the place of a section. */
@@ -145,7 +145,7 @@ class FileReader {
     if (leaf !== undefined) this.#readLeaf(path, node, leaf, writtenAs);
   }
 
-  /** No setting is a map, and convict would take its keys for settings. */
+  /** Convict would take the keys of a map for settings. */
   #faultsOfMap(path: string, value: unknown, leaf: Leaf): void {
     for (const problem of formats[leaf.format].check(value, leaf)) this.#fault(path + problem.within, problem.what);
   }

@@ -4,6 +4,7 @@
  */
 import { DURATION_FORM, parseDuration } from "../duration.ts";
 import { SECRET } from "../secrets.ts";
+import { checkpointStoreFromText, checkpointStoreProblems } from "./checkpoint-store.ts";
 import { shown } from "./shown.ts";
 import { storeProblems, storesFromText } from "./task-stores.ts";
 
@@ -39,6 +40,8 @@ interface Format {
   /** The value that a text stands for; the text itself when it stands for none, so that `check` names it. */
   fromText(text: string): unknown;
   check(value: unknown, leaf: Leaf): readonly Problem[];
+  /** Whether values are maps; `fromText` then takes JSON. */
+  readonly isMap?: true;
 }
 
 export type FormatName =
@@ -54,7 +57,8 @@ export type FormatName =
   | "url"
   | "urls"
   | "addresses"
-  | "task-stores";
+  | "task-stores"
+  | "checkpoint-store";
 
 /** By name, as the schema names them. */
 export const formats: Readonly<Record<FormatName, Format>> = {
@@ -80,6 +84,7 @@ export const formats: Readonly<Record<FormatName, Format>> = {
   },
   addresses: { fromText: listFromText, check: (value, leaf) => checkList(value, leaf, 'an address in the form "host:port"', isAddress) },
   "task-stores": { fromText: storesFromText, check: storeProblems },
+  "checkpoint-store": { fromText: checkpointStoreFromText, check: checkpointStoreProblems, isMap: true },
 };
 
 /** A number of bytes, or undefined when it is none. Units are powers of 1024: KiB, MiB, GiB, and KB, MB, GB mean the same. */

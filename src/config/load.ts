@@ -183,7 +183,9 @@ function nested(values: ReadonlyMap<string, unknown>): object {
     const names = setting.split(".");
     let section = root;
     for (const name of names.slice(0, -1)) section = (section[name] ??= {}) as Record<string, unknown>;
-    section[names.at(-1) ?? setting] = value;
+    const isMap = typeof value === "object" && value !== null && !Array.isArray(value);
+    // Convict would take the keys of a map for settings; its format reads it from text.
+    section[names.at(-1) ?? setting] = isMap ? JSON.stringify(value) : value;
   }
   return root;
 }

@@ -115,6 +115,14 @@ export const schema: Section = {
     host: { format: "host", default: "127.0.0.1", doc: "Where the admin server listens. It has no login: keep it off public networks." },
     port: { format: "whole", default: 7420, min: 0, max: 65_535, doc: "The admin server's port; 0 for any free one." },
   },
+  checkpoint: {
+    interval: { format: "duration", default: "10s", min: 100, doc: "How often the state of a pipeline is saved." },
+    store: {
+      format: "checkpoint-store",
+      default: { file: { path: "checkpoints" } },
+      doc: "Where state is saved: {redis: {url}} (default redis.url), {natsKv: {bucket}}, or {file: {path}} for one supervisor. A folder alone stands for {file: {path}}.",
+    },
+  },
   shutdown: {
     timeout: { format: "duration", default: "20s", min: 0, doc: "How long a drain may take; then the process ends with exit code 124." },
   },

@@ -4,6 +4,7 @@
  *
  * Names, defaults, limits and descriptions are in schema.ts; `loadSettings` of load.ts makes it.
  */
+import type { CheckpointSettings } from "../checkpoint-settings.ts";
 import type { Connections } from "../connections.ts";
 import type { Fault } from "../errors.ts";
 
@@ -21,6 +22,7 @@ export interface Settings extends Connections {
   readonly restart: BackOffSettings;
   readonly quarantine: QuarantineSettings;
   readonly admin: AdminSettings;
+  readonly checkpoint: CheckpointSettings;
   readonly shutdown: ShutdownSettings;
   readonly log: LogSettings;
 }

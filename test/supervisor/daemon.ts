@@ -85,6 +85,7 @@ export class Daemon {
       workers: 2,
       ...fast,
       admin: { host: "127.0.0.1", port: 0 },
+      checkpoint: { interval: 10_000, store: { file: { path: join(this.folder, "checkpoints") } } },
       shutdown: { timeout: 10_000 },
       log: { level: "info", format: "json" },
       kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },

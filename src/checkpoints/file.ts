@@ -35,6 +35,8 @@ import { orAborted, Turns } from "./turns.ts";
 
 /** Begins the names of folders that are being deleted; no encoded name of a task begins so. */
 const REMOVED = "=-removed-";
+/** Neither a folder that is being deleted, nor the lock, nor what a file system has of its own. */
+const isTaskFolder = (name: string): boolean => /^(?!=-)[a-z0-9_=-]+$/.test(name);
 /** File names have at most 255 bytes. */
 const LONGEST_NAME = 200;
 /** How often a claim tries again when another came first. */
@@ -70,7 +72,7 @@ export class FileCheckpointStore implements CheckpointStore {
     return new Turns().run(signal, async () => {
       const folders = task === undefined ? ((await namesIn(this.#root)) ?? []) : [safeName(task, LONGEST_NAME)];
       const found: StoredCheckpoint[] = [];
-      for (const folder of folders.filter((one) => !one.startsWith(REMOVED))) {
+      for (const folder of folders.filter(isTaskFolder)) {
         for (const partition of (await namesIn(join(this.#root, folder))) ?? []) {
           signal.throwIfAborted();
           const stored = await this.#stored(join(this.#root, folder, partition));

@@ -36,7 +36,7 @@ const PING_INTERVAL = 10_000;
 export type LinkListener = (client: Client | undefined, reason: string | undefined) => void;
 
 /** Leases the process's link to the servers of `context`. Settles at once: the link connects by itself, in the background. */
-export function leaseLink(context: OpenContext): Promise<Lease<NatsLink>> {
+export function leaseLink(context: Pick<OpenContext, "connections" | "shared" | "logger" | "clock">): Promise<Lease<NatsLink>> {
   const { nats } = context.connections;
   const key = `nats ${JSON.stringify([nats.servers, nats.credentials])}`;
   return context.shared.lease(key, async () => new NatsLink(nats, context.logger, context.clock));

@@ -48,9 +48,9 @@ export interface Event<T = unknown> {
    * The value as the source read it, before anything decoded it, so that a dead letter can keep it: bytes, null for a
    * tombstone. Undefined where a source has no bytes, and for what a step made of several events.
    */
-  readonly raw?: Uint8Array | string | null | undefined;
+  raw?: Uint8Array | string | null | undefined;
   /** The key as the source read it. */
-  readonly rawKey?: string | undefined;
+  rawKey?: string | undefined;
 }
 
 /** Events that travel together in the order of one partition. */

@@ -50,7 +50,7 @@ export interface Lease<R> extends AsyncDisposable {
 /** What a source or sink is opened with. */
 export interface OpenContext {
   readonly task: TaskIdentity;
-  /** Which part of the plan it is: `source`, or `sink-0`, `sink-1` … in the plan's order, side sinks last. The same in every run. */
+  /** Which part of the plan it is: `source`, or `sink-0`, `sink-1` … in the plan's order, side sinks last, `dead-letter`. The same in every run. */
   readonly part?: string;
   readonly connections: Connections;
   readonly shared: SharedResources;
@@ -58,6 +58,8 @@ export interface OpenContext {
   readonly clock: Clock;
   /** What relative paths of files count from; default the working directory. */
   readonly directory?: string | undefined;
+  /** Chance, from 0 to 1, for what is spread in time; default Math.random. */
+  readonly random?: (() => number) | undefined;
   /** Aborts when work in flight is to be given up. A planned stop that drains does not abort it. */
   readonly signal: AbortSignal;
   /**
@@ -65,6 +67,8 @@ export interface OpenContext {
    * must outlive a pause of minutes at a breakpoint.
    */
   readonly mode: "run" | "debug";
+  /** Takes the task's secrets out of a text that others will see; default: it has none. */
+  readonly hide?: ((text: string) => string) | undefined;
   /**
    * Says why the instance can't work now, for the operator (`readyz`, `/api/tasks`); undefined when it can again.
    * A source or sink calls it when a broker goes away and when it is back, and logs one line for each change.
@@ -129,10 +133,11 @@ export interface Partition<T = unknown> extends AsyncDisposable {
    * Yields what the broker has ready (at most about 1,024 events or 1 MiB), never waiting to fill a batch, and an empty
    * batch at least every half minute. Ends when a stop or a hand-over was asked for, when the partition is disposed of, and
    * after the END_OF_INPUT watermark of a finite input. Nothing is read ahead beyond the source's limits while the consumer does not ask.
-   * A record that can't be decoded ends it with a DataError, after everything before it was yielded.
+   * A record that can't be decoded is given to `failures` and left out. What that throws, or without it a DataError, ends the
+   * reading after everything before the record was yielded.
    * @param from the first position wanted; undefined: the committed one, else where the task's `from` says
    */
-  read(from: Position | undefined): AsyncIterable<Batch<T>>;
+  read(from: Position | undefined, failures?: Failures): AsyncIterable<Batch<T>>;
   /**
    * Everything before `position` is done. Cumulative, called often, written seldom (about once a second, and on disposal).
    * Throws OwnershipLostError when the partition belongs to another by now.
@@ -175,8 +180,12 @@ export interface Counters {
   filtered: number;
   /** Events that came after all their windows were closed. */
   late: number;
-  /** Events that were refused with a data error. */
+  /** Events that were refused with a data error and ended the task's run. */
   failed: number;
+  /** Events that were left out as dead letters. */
+  deadLettered: number;
+  /** Events that failed and were left out, as the policy for errors says. */
+  skipped: number;
   /** Extra attempts of `infer` and `mapAsync`. */
   retried: number;
   /** Calls of `infer` and `mapAsync`, and writes of sinks, under way now. */
@@ -306,10 +315,15 @@ export interface Tries {
 
 /** What becomes of events that a step can't pass. */
 export interface Failures {
+  /** Whether there are errors for which an event of that step is taken. */
+  canTake(step: string): boolean;
   /**
    * Takes the event out of the pipeline at that step, as the policy says (skip, dead letter, error handler): the caller
    * leaves it out of its batch and goes on. Its dead letter is kept before the position of its batch is done.
+   * Events are taken in the order in which a step gives them on. What it throws ends the step: what came before the event is yielded first.
    * @throws {DataError} when the policy is to fail
+   * @throws {InfrastructureError} when the policy is to fail, and it was such an error
+   * @throws {FloodError} when too many events fail
    */
   take(step: string, event: Event, error: unknown, tries?: Tries): void;
 }
@@ -321,11 +335,15 @@ export interface RunContext {
   readonly partition: string;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Chance, from 0 to 1, for what is spread in time; default Math.random. */
+  readonly random?: (() => number) | undefined;
   /** Aborts when work in flight is to be given up: a deadline passed, the partition was lost, or another part failed. */
   readonly signal: AbortSignal;
   readonly counters: Counters;
   /** Whether the source waits for something, such as a broker that is away: events may then be there that it can't give. */
   isSourceAway(): boolean;
+  /** Takes events that a step can't pass. */
+  readonly failures: Failures;
   /** The open sink of a spec that the plan names for this step, such as a window's late sink. */
   sink(spec: SinkSpec): Sink;
   /** The step's part of the checkpoints; undefined when the run makes none. */

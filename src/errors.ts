@@ -44,6 +44,9 @@ export interface EventPlace {
   readonly offset: Position;
 }
 
+/** What was given as the place of each data error. Not a field, since an event's value must not travel on with its error. */
+const given = new WeakMap<DataError, EventPlace>();
+
 /** This event will never pass: it can't be decoded, or a product's function threw on it. Trying again would not help. */
 export class DataError extends MillraceError {
   override readonly name = "DataError";
@@ -57,7 +60,13 @@ export class DataError extends MillraceError {
     this.step = step;
     // An event may be given as its place; its value must not travel on with the error.
     this.place = place && { origin: place.origin, offset: place.offset };
+    if (place !== undefined) given.set(this, place);
   }
+}
+
+/** Whether an error names exactly this event: several events can have one place, as those that a step made of one record. */
+export function isOf(error: DataError, event: EventPlace): boolean {
+  return given.get(error) === event;
 }
 
 /** Something that Millrace depends on is away or refuses: it may pass later, so it is waited for and tried again. */

@@ -6,14 +6,42 @@ export { z } from "zod";
 export type { Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
 export { END_OF_INPUT, NO_WATERMARK } from "./batch.ts";
 export type { Clock } from "./clock.ts";
-export type { Logger, OpenContext, Partition, RunContext, Sink, SinkSpec, Source, SourceSpec, Step, TaskIdentity } from "./contracts.ts";
+export type {
+  DeadLetter,
+  Failures,
+  LetterBox,
+  Logger,
+  OpenContext,
+  Partition,
+  RunContext,
+  Sink,
+  SinkSpec,
+  Source,
+  SourceSpec,
+  Step,
+  TaskIdentity,
+} from "./contracts.ts";
 export type { Duration } from "./duration.ts";
 export { DataError, InfrastructureError, MillraceError, NotReadyError, PlanError } from "./errors.ts";
-export type { Awaitable, BatchOptions, Stream, TimeOptions, WindowResult, WindowValue, WindowValues } from "./pipeline/builder.ts";
+export type {
+  Awaitable,
+  BatchOptions,
+  ErrorOptions,
+  Stream,
+  TimeOptions,
+  WindowResult,
+  WindowValue,
+  WindowValues,
+} from "./pipeline/builder.ts";
 export { from } from "./pipeline/builder.ts";
 export type { CallContext, CallOptions } from "./pipeline/call.ts";
+export type { ErrorAction, ErrorActions, ErrorPolicy } from "./pipeline/error-policy.ts";
+export type { BreakerOptions } from "./pipeline/flood-breaker.ts";
+export { FloodError } from "./pipeline/flood-breaker.ts";
 export type { InferOptions } from "./pipeline/infer.ts";
+export { failed } from "./pipeline/infer.ts";
 export type { Plan } from "./pipeline/plan.ts";
+export { RetryableError } from "./pipeline/retry.ts";
 export { count } from "./pipeline/windows/count.ts";
 export type { Fold } from "./pipeline/windows/fold.ts";
 export { max, mean, min, sum } from "./pipeline/windows/fold.ts";

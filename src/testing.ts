@@ -10,7 +10,7 @@ import type { z } from "zod";
 
 import type { Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "./batch.ts";
-import type { Counters, OpenContext, Partition, Sink, SinkSpec, Source } from "./contracts.ts";
+import type { Counters, DeadLetter, LetterBox, OpenContext, Partition, Sink, SinkSpec, Source } from "./contracts.ts";
 import { SILENT } from "./contracts.ts";
 import type { Duration } from "./duration.ts";
 import { milliseconds } from "./duration.ts";
@@ -58,6 +58,8 @@ export interface TestRun<Out = unknown> {
   readonly sinks: readonly (readonly Event<Out>[])[];
   /** The events that side sinks (late sinks) received, by the step's name. */
   readonly sides: Readonly<Record<string, readonly Event[]>>;
+  /** What went to the box for dead letters, in order. */
+  readonly letters: readonly DeadLetter[];
   readonly counters: Readonly<Counters>;
   /** How many of the given events need not be read again. */
   readonly position: Position;
@@ -77,9 +79,11 @@ export async function runPipeline<Out = unknown>(
   const clock = new VirtualClock(options.start ?? 0);
   const source = new ScriptedSource(input, clock, options);
   const collected = new Map<SinkSpec, Event[]>();
+  const letters: DeadLetter[] = [];
   const instance = createInstance(plan, testContext(clock), {
     openSource: () => Promise.resolve(source),
     openSink: (spec) => Promise.resolve(collector(spec, collected)),
+    openLetters: () => Promise.resolve(letterCollector(letters)),
   });
   const running = instance.run(new AbortController().signal);
   await jumpWhileWaiting(running, clock, source);
@@ -88,7 +92,7 @@ export async function runPipeline<Out = unknown>(
   const sides: Record<string, readonly Event[]> = {};
   for (const step of plan.steps) if (step.side !== undefined) sides[step.name] = collected.get(step.side) ?? [];
   const values = (sinks[0] ?? []).map((event) => event.value);
-  return { values, sinks, sides, counters: instance.counters, position: source.position };
+  return { values, sinks, sides, letters, counters: instance.counters, position: source.position };
 }
 
 /**
@@ -116,6 +120,8 @@ function testContext(clock: VirtualClock): OpenContext {
     logger: SILENT,
     clock,
     signal: new AbortController().signal,
+    // Back-off takes all of its time.
+    random: () => 1,
     mode: "run",
     waiting: () => undefined,
   };
@@ -129,6 +135,20 @@ function collector(spec: SinkSpec, collected: Map<SinkSpec, Event[]>): Sink {
       for (const event of written) events.push(event);
       return Promise.resolve();
     },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+function letterCollector(letters: DeadLetter[]): LetterBox {
+  return {
+    write: (written) => {
+      letters.push(...written);
+      return Promise.resolve();
+    },
+    async *read() {
+      yield* letters;
+    },
+    resolve: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
@@ -246,5 +266,17 @@ function eventOf(item: TestEvent, offset: Position): Event {
     offset,
     watermark: NO_WATERMARK,
     size: 0,
+    raw: rawOf(item.value),
+    rawKey: item.key,
   };
+}
+
+/** The bytes that a value may have come from. */
+function rawOf(value: unknown): Uint8Array | string | null | undefined {
+  if (value === null || value instanceof Uint8Array || typeof value === "string") return value;
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }

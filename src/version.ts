@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 
-/** The version of Millrace that runs. */
-export const VERSION: string = (
-  JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { readonly version: string }
-).version;
+interface Manifest {
+  readonly version: string;
+}
+
+/** The version of the Millrace that runs, as its package has it. */
+export const VERSION = (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as Manifest).version;

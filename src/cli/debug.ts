@@ -3,11 +3,12 @@ import { resolve } from "node:path";
 
 import { systemClock } from "../clock.ts";
 import type { LoadedSettings, Settings } from "../config/settings.ts";
-import type { OpenContext, Sink, SinkSpec, Source } from "../contracts.ts";
+import type { LetterBox, OpenContext, Sink, SinkSpec, Source } from "../contracts.ts";
 import { DataError, MillraceError, messageOf, PlannedStop, UsageError } from "../errors.ts";
 import { type Logs, openLogs } from "../observability/logs.ts";
 import { createInstance, type InstanceOptions } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";
+import { redact } from "../secrets.ts";
 import { openSharedResources } from "../shared-resources.ts";
 import { fileSink } from "../sinks/file.ts";
 import { faultOf } from "../tasks/product-faults.ts";
@@ -35,8 +36,9 @@ export async function debug(id: string | undefined, flags: DebugFlags, surroundi
   const deafen = stopOnSignals(stop, surroundings);
   try {
     const end = await instance.run(stop.signal);
-    const { in: read, out, filtered, late, failed } = instance.counters;
-    surroundings.err(`${task.id}: ${end}; in ${read}, out ${out}, filtered ${filtered}, late ${late}, failed ${failed}\n`);
+    const { in: read, out, filtered, late, failed, deadLettered, skipped } = instance.counters;
+    const left = `failed ${failed}, dead letters ${deadLettered}, skipped ${skipped}`;
+    surroundings.err(`${task.id}: ${end}; in ${read}, out ${out}, filtered ${filtered}, late ${late}, ${left}\n`);
     return EXIT.done;
   } catch (error) {
     throw explained(error, task);
@@ -70,6 +72,7 @@ function contextOf(task: TaskDefinition, settings: Settings, logs: Logs, signal:
     clock: systemClock,
     signal,
     mode: "debug",
+    hide: (text) => redact(text, task.secrets),
     // Whoever calls this has logged the reason, and here nobody else asks for it.
     waiting: () => undefined,
   };
@@ -90,6 +93,7 @@ function replacements(plan: Plan, { input, format, output, limit }: DebugFlags, 
       // All sinks get the same events: one file has them all. What is late is counted, and must not reach the real sink.
       return spec === plan.sinks[0] ? await file.open({ ...context, directory: cwd }) : nowhere(spec, context);
     },
+    ...(file === undefined ? {} : { openLetters: async (spec, context) => nowhereForLetters(spec, context) }),
   };
 }
 
@@ -109,6 +113,20 @@ function nowhere(spec: SinkSpec, { logger }: OpenContext): Sink {
       logger.debug({ sink: spec.kind, events: events.length }, "not written: --output is in the place of this sink");
       return Promise.resolve();
     },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+function nowhereForLetters(spec: SinkSpec, { logger }: OpenContext): LetterBox {
+  return {
+    write: (letters) => {
+      for (const { step, error, message } of letters) {
+        logger.warn({ step, error, box: spec.kind }, `a dead letter, not kept: --output is in the place of the box: ${message}`);
+      }
+      return Promise.resolve();
+    },
+    async *read() {},
+    resolve: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

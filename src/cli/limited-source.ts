@@ -1,6 +1,6 @@
 import type { Batch, Position } from "../batch.ts";
 import { END_OF_INPUT } from "../batch.ts";
-import type { Partition, Source } from "../contracts.ts";
+import type { Failures, Partition, Source } from "../contracts.ts";
 import { PlannedStop } from "../errors.ts";
 
 /**
@@ -22,7 +22,7 @@ export class LimitedSource implements Source {
       yield {
         name: partition.name,
         signal: partition.signal,
-        read: (from) => this.#read(partition, from, stop),
+        read: (from, failures) => this.#read(partition, from, stop, failures),
         commit: (position) => partition.commit(position),
         [Symbol.asyncDispose]: () => partition[Symbol.asyncDispose](),
       };
@@ -37,9 +37,9 @@ export class LimitedSource implements Source {
     return this.#source[Symbol.asyncDispose]();
   }
 
-  async *#read(partition: Partition, from: Position | undefined, stop: AbortSignal): AsyncGenerator<Batch> {
+  async *#read(partition: Partition, from: Position | undefined, stop: AbortSignal, failures: Failures | undefined): AsyncGenerator<Batch> {
     let position = from ?? 0;
-    for await (const batch of partition.read(from)) {
+    for await (const batch of partition.read(from, failures)) {
       const cut = this.#cut(batch);
       position = cut.position;
       yield cut;

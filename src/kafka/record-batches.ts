@@ -186,15 +186,19 @@ export class RecordBatches implements RecordChunk {
           if (valueLength > 0) cursor.at += valueLength;
           const time = this.#appendTime ?? timestamp;
           const eventSize = Math.max(keyLength, 0) + Math.max(valueLength, 0);
+          const value = valueLength < 0 ? null : bytes.subarray(valueAt, valueAt + valueLength);
+          const key = keyLength < 0 ? undefined : keyText(bytes, keyAt, keyAt + keyLength, this.#keyEncoding);
           events.push({
-            value: valueLength < 0 ? null : bytes.subarray(valueAt, valueAt + valueLength),
-            key: keyLength < 0 ? undefined : keyText(bytes, keyAt, keyAt + keyLength, this.#keyEncoding),
+            value,
+            key,
             time: time < 0 ? Number.NaN : time,
             headers: bytes[cursor.at] === 0 ? undefined : cursor.headers(),
             origin,
             offset,
             watermark: NO_WATERMARK,
             size: eventSize,
+            raw: value,
+            rawKey: key,
           });
           size += eventSize;
           position = offset + 1;

@@ -27,15 +27,18 @@ export class EventMaker {
   make(delivery: Delivery): Event<Uint8Array> {
     const { message } = delivery;
     const headers = readHeaders(message, HIDDEN);
+    const key = this.#keyOf(message.subject, headers);
     return {
       value: message.data,
-      key: this.#keyOf(message.subject, headers),
+      key,
       time: delivery.time,
       headers,
       origin: this.#origin,
       offset: delivery.sequence,
       watermark: NO_WATERMARK,
       size: delivery.size,
+      raw: message.data,
+      rawKey: key,
     };
   }
 

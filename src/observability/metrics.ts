@@ -84,6 +84,8 @@ function observeTasks(meter: Meter, figures: Figures): void {
   counter("millrace_events_filtered_total", "Events that a filter dropped", (task) => task.filtered);
   counter("millrace_events_late_total", "Events that came after all their windows were closed", (task) => task.late);
   counter("millrace_events_failed_total", "Events that were refused with a data error", (task) => task.failed);
+  counter("millrace_events_dead_lettered_total", "Events that were left out as dead letters", (task) => task.deadLettered);
+  counter("millrace_events_skipped_total", "Events that failed and were left out", (task) => task.skipped);
   counter("millrace_calls_retried_total", "Extra attempts of infer and mapAsync", (task) => task.retried);
   counter("millrace_task_restarts_total", "Times that an instance of the task was started again after a failure", (task) => task.restarts);
   meter

@@ -1,7 +1,7 @@
 import type { Barrier, Batch, Event, Origin, Position } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
 import type { RunContext, Step } from "../contracts.ts";
-import { DataError, MillraceError } from "../errors.ts";
+import { MillraceError } from "../errors.ts";
 import type { Group } from "./event-group.ts";
 import { GroupCodec } from "./group-codec.ts";
 import { Heap } from "./heap.ts";
@@ -121,12 +121,13 @@ class Groups {
   async *take(batch: Batch): AsyncGenerator<Batch> {
     const out: Event[] = this.takeDue();
     const { events } = batch;
-    let index = 0;
-    try {
-      for (; index < events.length; index++) this.#add(events[index] as Event, out);
-    } catch (cause) {
-      yield this.result(out, positionBefore(batch, index));
-      throw cause instanceof MillraceError ? cause : new DataError(this.#plan.name, events[index], cause);
+    for (let index = 0; index < events.length; index++) {
+      try {
+        this.#addOrTakeOut(events[index] as Event, out);
+      } catch (error) {
+        yield this.result(out, positionBefore(batch, index));
+        throw error;
+      }
     }
     this.#watermark = batch.watermark;
     if (batch.watermark === END_OF_INPUT) {
@@ -167,8 +168,19 @@ class Groups {
     return event;
   }
 
-  #add(event: Event, out: Event[]): void {
-    const key = this.#plan.key === undefined ? undefined : keyText(this.#plan.key(event.value, event), this.#plan.name);
+  #addOrTakeOut(event: Event, out: Event[]): void {
+    const { key: keyOf, name } = this.#plan;
+    let key: string | undefined;
+    try {
+      if (keyOf !== undefined) key = keyText(keyOf(event.value, event), name);
+    } catch (cause) {
+      this.#run.failures.take(name, event, cause);
+      return;
+    }
+    this.#add(event, key, out);
+  }
+
+  #add(event: Event, key: string | undefined, out: Event[]): void {
     let group = this.#open.get(key);
     if (group === undefined) {
       const due = this.#plan.time === undefined ? Number.POSITIVE_INFINITY : this.#run.clock.now() + this.#plan.time;
@@ -180,6 +192,8 @@ class Groups {
       this.#holding.push({ offset: event.offset, group });
     }
     this.#memory.log.touch(group);
+    // The batch as a whole has no record, and held ones would keep what they were read from.
+    event.raw = undefined;
     group.events.push(event);
     group.bytes += event.size;
     this.#heldEvents += 1;

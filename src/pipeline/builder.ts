@@ -6,12 +6,17 @@ import { PlanError } from "../errors.ts";
 import { batchStep } from "./batch-step.ts";
 import type { CallContext, CallOptions } from "./call.ts";
 import { callPolicy } from "./call.ts";
+import type { ErrorPolicy } from "./error-policy.ts";
+import { describePolicy, errorPolicy } from "./error-policy.ts";
 import { flatMapStep } from "./flat-map.ts";
+import type { BreakerOptions } from "./flood-breaker.ts";
 import type { InferOptions } from "./infer.ts";
 import { inferStep, rowsPerCall } from "./infer.ts";
 import { mapAsyncStep } from "./map-async.ts";
 import type { Plan, PlannedStep, Work } from "./plan.ts";
 import { canBeOpened } from "./plan.ts";
+import type { ErrorSettings } from "./planned-errors.ts";
+import { plannedErrors } from "./planned-errors.ts";
 import { timeByStep, timeByTransform } from "./time-by.ts";
 import type { EventFunction } from "./transforms.ts";
 import { filterTransform, keyByTransform, mapTransform, tapTransform } from "./transforms.ts";
@@ -25,6 +30,8 @@ import { windowStep } from "./windows/window-step.ts";
 export interface StepOptions {
   /** Names the step in the plan, in errors and metrics; default the method's name, with a number where that is taken. */
   readonly name?: string | undefined;
+  /** What becomes of an event on which its function throws; default: as the pipeline's `onError` says. */
+  readonly onError?: ErrorPolicy | undefined;
 }
 
 /** Options of `keyBy`. */
@@ -39,6 +46,8 @@ export interface TimeOptions extends StepOptions {
   readonly outOfOrderness?: Duration | undefined;
   /** When no event came for that long, the watermark goes on with the wall clock; default off. The one place where a result depends on it. */
   readonly idleAfter?: Duration | undefined;
+  /** An event time that is more than that beyond the wall clock is an error of its event, so that one bad clock does not make all others late; default off. */
+  readonly maxAhead?: Duration | undefined;
 }
 
 /** Options of `batch`; at least one of `size` and `time`. */
@@ -67,6 +76,14 @@ export interface ViaOptions {
    * saved under another text is refused and not restored.
    */
   readonly memory?: string | undefined;
+  /** What becomes of the events that it gives to `run.failures`; default: as the pipeline's `onError` says. */
+  readonly onError?: ErrorPolicy | undefined;
+}
+
+/** Options of `onError` on the pipeline. */
+export interface ErrorOptions {
+  /** When so many events fail that the task pauses; default: more than half of those of the last 30 s, and at least 100. */
+  readonly breaker?: BreakerOptions | "off" | undefined;
 }
 
 /** A window's result with the values themselves. Times in milliseconds since the epoch; the window is [start, end). */
@@ -100,28 +117,51 @@ export type Awaitable<T> = T | PromiseLike<T>;
 /** Begins a pipeline at a source. */
 export function from<T>(source: SourceSpec<T>): Stream<T> {
   if (!canBeOpened(source)) throw new PlanError("from: give a source, such as source(config.input)");
-  return new Stream<T>(source, []);
+  return new Stream<T>(source, [], {});
 }
 
 /**
  * A pipeline in the making. Each method gives a new one with a step more; nothing runs. Functions of `map`, `filter`,
  * `flatMap`, `tap`, `keyBy` and `timeBy` are synchronous and called once for each event, in order; an exception is a data
- * error of its event.
+ * error of its event, and ends the task there unless a policy says otherwise (`onError`).
  */
 export class Stream<T> {
   readonly #source: SourceSpec;
   readonly #steps: readonly PlannedStep[];
+  readonly #errors: ErrorSettings;
 
-  constructor(source: SourceSpec, steps: readonly PlannedStep[]) {
+  constructor(source: SourceSpec, steps: readonly PlannedStep[], errors: ErrorSettings) {
     this.#source = source;
     this.#steps = steps;
+    this.#errors = errors;
+  }
+
+  /**
+   * What becomes of events that can't be processed, in the whole pipeline: in steps without an `onError` of their own, in the
+   * source (a record that can't be decoded) and in the sinks (an event that they refuse). Default "fail": the task stops at that event;
+   * "deadLetter" where the pipeline has a box for them.
+   */
+  onError(policy: ErrorPolicy, options: ErrorOptions = {}): Stream<T> {
+    if (this.#errors.onError !== undefined) throw new PlanError("onError: it stands for the whole pipeline, so give it once");
+    const onError = errorPolicy("the pipeline", policy);
+    return new Stream<T>(this.#source, this.#steps, { ...this.#errors, onError, breaker: options.breaker });
+  }
+
+  /** Where events are kept that can't be processed, so that they can be looked at and replayed. They go there by default then. */
+  deadLetter(box: SinkSpec): Stream<T> {
+    if (this.#errors.deadLetter !== undefined) throw new PlanError("deadLetter: a pipeline has one box for dead letters; give it once");
+    if (!canBeOpened(box)) throw new PlanError("deadLetter: give a sink, such as sink(config.deadLetters)");
+    if (typeof box.openLetters !== "function") {
+      throw new PlanError(`deadLetter: a ${box.kind} sink can't keep dead letters; use kafka, jetstream, file or sql`);
+    }
+    return new Stream<T>(this.#source, this.#steps, { ...this.#errors, deadLetter: box });
   }
 
   /** Replaces each value. */
   map<U>(fn: EventFunction<T, U>, options: StepOptions = {}): Stream<U> {
     const name = this.#name("map", options.name);
     const each = functionOf<EventFunction<unknown, unknown>>(name, fn);
-    return this.#with({ name, kind: "map", work: { type: "transform", make: () => mapTransform(name, each) } });
+    return this.#with({ name, kind: "map", work: { type: "transform", make: (run) => mapTransform(name, each, run) } }, options.onError);
   }
 
   /** Keeps the events for which the function is truthy. */
@@ -130,39 +170,38 @@ export class Stream<T> {
   filter(fn: EventFunction<T, unknown>, options: StepOptions = {}): Stream<T> {
     const name = this.#name("filter", options.name);
     const each = functionOf<EventFunction<unknown, unknown>>(name, fn);
-    return this.#with({ name, kind: "filter", work: { type: "transform", make: (run) => filterTransform(name, each, run) } });
+    return this.#with(
+      { name, kind: "filter", work: { type: "transform", make: (run) => filterTransform(name, each, run) } },
+      options.onError,
+    );
   }
 
   /** Replaces each event by any number of events, with its key, time and headers. */
   flatMap<U>(fn: EventFunction<T, Iterable<U>>, options: StepOptions = {}): Stream<U> {
     const name = this.#name("flatMap", options.name);
     const each = functionOf<EventFunction<unknown, Iterable<unknown>>>(name, fn);
-    return this.#with({ name, kind: "flatMap", work: { type: "step", step: flatMapStep(name, each) } });
+    return this.#with({ name, kind: "flatMap", work: { type: "step", step: flatMapStep(name, each) } }, options.onError);
   }
 
   /** Looks at each event and passes it on. */
   tap(fn: EventFunction<T, unknown>, options: StepOptions = {}): Stream<T> {
     const name = this.#name("tap", options.name);
     const each = functionOf<EventFunction<unknown, unknown>>(name, fn);
-    return this.#with({ name, kind: "tap", work: { type: "transform", make: () => tapTransform(name, each) } });
+    return this.#with({ name, kind: "tap", work: { type: "transform", make: (run) => tapTransform(name, each, run) } }, options.onError);
   }
 
   /** Sets the key; not the partition that the event is worked on in. Keys that must meet must come from one partition. */
   keyBy(fn: EventFunction<T, string | number | undefined>, options: KeyOptions = {}): Stream<T> {
     const name = this.#name("keyBy", options.name);
     const each = functionOf<EventFunction<unknown, unknown>>(name, fn);
-    return this.#with({
-      name,
-      kind: "keyBy",
-      description: { colocated: options.colocated },
-      work: { type: "transform", make: () => keyByTransform(name, each) },
-    });
+    const work: Work = { type: "transform", make: (run) => keyByTransform(name, each, run) };
+    return this.#with({ name, kind: "keyBy", description: { colocated: options.colocated }, work }, options.onError);
   }
 
   /** Sets the event time (a Date or milliseconds since the epoch), and with it the watermark. */
   timeBy(fn: EventFunction<T, Date | number>, options: TimeOptions = {}): Stream<T> {
     const name = this.#name("timeBy", options.name);
-    return this.#with(plannedTime(name, functionOf(name, fn), options));
+    return this.#with(plannedTime(name, functionOf(name, fn), options), options.onError);
   }
 
   /** An asynchronous function per event, at most `maxInFlight` at a time, results in input order. */
@@ -173,7 +212,7 @@ export class Stream<T> {
     const name = this.#name("mapAsync", options.name);
     const policy = callPolicy(name, options);
     const step = mapAsyncStep(policy, callableOf(name, fn));
-    return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } });
+    return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } }, options.onError);
   }
 
   /** A model over arrays of inputs: neighbouring events go in one call, at most `maxInFlight` calls at a time, results in input order. */
@@ -184,7 +223,7 @@ export class Stream<T> {
     const name = this.#name("infer", options.name);
     const policy = callPolicy(name, options);
     const step = inferStep(policy, rowsPerCall(name, options), callableOf(name, model));
-    return this.#with({ name, kind: "infer", description: describeCalls(options), work: { type: "step", step } });
+    return this.#with({ name, kind: "infer", description: describeCalls(options), work: { type: "step", step } }, options.onError);
   }
 
   /** Joins values into arrays: when `size` are there, or `time` after the first of them came, or at the end of a finite input. */
@@ -205,7 +244,7 @@ export class Stream<T> {
     });
     const description = { size, time, per: options.key === undefined ? "all" : "key" };
     const memory = { shape: `events waiting in batches${options.key === undefined ? "" : " by key"}` };
-    return this.#with({ name, kind: "batch", description, stateful: true, memory, work: { type: "step", step } });
+    return this.#with({ name, kind: "batch", description, stateful: true, memory, work: { type: "step", step } }, options.onError);
   }
 
   /** Windows: one result for each, when the watermark reaches its end and `lateness`. */
@@ -218,20 +257,21 @@ export class Stream<T> {
     const description = describeWindow(spec, options);
     const work: Work = { type: "step", step: windowStep(plan) };
     const memory = { shape: windowShape(plan, options.fold) };
-    return this.#with({ name, kind: "window", description, stateful: true, memory, side: options.late, work });
+    return this.#with({ name, kind: "window", description, stateful: true, memory, side: options.late, work }, options.onError);
   }
 
   /** A step of one's own. It must keep to the contract of `Step`, above all about positions. */
   via<U>(name: string, step: Step<T, U>, options: ViaOptions = {}): Stream<U> {
     const work: Work = { type: "step", step: functionOf(name, step) };
-    const { memory, stateful } = options;
-    return this.#with({
+    const { memory, stateful, onError } = options;
+    const planned = {
       name: this.#name("via", name),
       kind: "via",
       stateful: stateful === true || memory !== undefined,
       memory: memory === undefined ? undefined : { shape: memory },
       work,
-    });
+    };
+    return this.#with(planned, onError);
   }
 
   /** Ends the pipeline: every event goes to each of the sinks, and is done when all have confirmed it. */
@@ -239,7 +279,7 @@ export class Stream<T> {
     const all = Array.isArray(sinks) ? (sinks as readonly SinkSpec[]) : [sinks as SinkSpec];
     if (all.length === 0) throw new PlanError("to: give at least one sink");
     if (!all.every(canBeOpened)) throw new PlanError("to: give a sink, such as sink(config.output), or an array of sinks");
-    return { source: this.#source, steps: this.#withEventTime(), sinks: all };
+    return { source: this.#source, steps: this.#withEventTime(), sinks: all, ...plannedErrors(this.#steps, this.#errors) };
   }
 
   /** Windows go by the records' own timestamps where no `timeBy` says otherwise. */
@@ -260,8 +300,11 @@ export class Stream<T> {
     return [implicit, ...this.#steps];
   }
 
-  #with<U>(step: Pick<PlannedStep, "name" | "kind" | "work"> & Partial<PlannedStep>): Stream<U> {
-    return new Stream<U>(this.#source, [...this.#steps, { ...BARE, ...step }]);
+  #with<U>(step: Pick<PlannedStep, "name" | "kind" | "work"> & Partial<PlannedStep>, onError: unknown): Stream<U> {
+    const policy = errorPolicy(`step "${step.name}"`, onError);
+    const planned: PlannedStep = { ...BARE, ...step };
+    const described = { ...planned, description: { ...planned.description, onError: describePolicy(policy) }, onError: policy };
+    return new Stream<U>(this.#source, [...this.#steps, policy === undefined ? planned : described], this.#errors);
   }
 
   /** @throws PlanError when a given name is taken or no name */
@@ -323,15 +366,17 @@ const BARE = { description: {}, stateful: false, side: undefined };
 function plannedTime(name: string, fn: EventFunction<unknown, unknown>, options: TimeOptions): PlannedStep {
   const outOfOrderness = milliseconds(options.outOfOrderness ?? 0, `step "${name}": outOfOrderness`);
   const idleAfter = options.idleAfter === undefined ? undefined : positiveMilliseconds(options.idleAfter, `step "${name}": idleAfter`);
+  const maxAhead = options.maxAhead === undefined ? undefined : milliseconds(options.maxAhead, `step "${name}": maxAhead`);
+  const plan = { name, timeOf: fn, outOfOrderness, maxAhead };
   const work: Work =
     idleAfter === undefined
-      ? { type: "transform", make: (run) => timeByTransform(name, fn, outOfOrderness, run.memory) }
-      : { type: "step", step: timeByStep(name, fn, outOfOrderness, idleAfter) };
-  const description = { outOfOrderness: options.outOfOrderness ?? "0s", idleAfter: options.idleAfter };
+      ? { type: "transform", make: (run) => timeByTransform(plan, run) }
+      : { type: "step", step: timeByStep(plan, idleAfter) };
+  const description = { outOfOrderness: options.outOfOrderness ?? "0s", idleAfter: options.idleAfter, maxAhead: options.maxAhead };
   return { ...BARE, name, kind: "timeBy", description, memory: { shape: "a watermark" }, work };
 }
 
 function describeCalls(options: CallOptions): PlannedStep["description"] {
-  const { maxInFlight = 8, retries = 0, timeout } = options;
-  return { maxInFlight, retries, timeout };
+  const { maxInFlight = 8, retries = 0, timeout, deadline } = options;
+  return { maxInFlight, retries, timeout, deadline };
 }

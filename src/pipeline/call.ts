@@ -1,9 +1,11 @@
 import type { Clock } from "../clock.ts";
 import { sleep } from "../clock.ts";
-import type { Logger, RunContext, TaskIdentity } from "../contracts.ts";
+import type { Logger, RunContext, TaskIdentity, Tries } from "../contracts.ts";
 import type { Duration } from "../duration.ts";
 import { positiveMilliseconds } from "../duration.ts";
 import { InfrastructureError, messageOf, PlanError } from "../errors.ts";
+import type { ErrorPolicy } from "./error-policy.ts";
+import { mayPass, waitBefore } from "./retry.ts";
 
 /** How `mapAsync` and `infer` call their function. Semantics as in Storey's ConcurrentExecution, except where noted. */
 export interface CallOptions {
@@ -11,12 +13,19 @@ export interface CallOptions {
   readonly name?: string | undefined;
   /** Calls under way at a time, at least 1; default 8. A call keeps its place until its result has gone on, so results keep the input's order. */
   readonly maxInFlight?: number | undefined;
-  /** Extra attempts after the first; default 0. `infer` repeats the whole call. */
+  /** Extra attempts after the first; default 0. A DataError is not tried again. `infer` repeats the call with the rows that failed. */
   readonly retries?: number | undefined;
-  /** Seconds before the first retry, doubling with each, at most 120; default 1. 0 means no wait (in Storey it means 1). */
+  /**
+   * Seconds before the first retry at most, doubling with each, at most 120; default 1. Up to half of it is left out at random. 0 means
+   * no wait (in Storey it means 1). An error with a `retryAfter` (milliseconds; see RetryableError) is waited for so long at least.
+   */
   readonly backoffFactor?: number | undefined;
   /** Time for one attempt; default none. An attempt that takes longer counts as failed, and what it gives later is ignored. */
   readonly timeout?: Duration | undefined;
+  /** Time for all attempts and the waits between them; default none. What it cuts off counts as failed. */
+  readonly deadline?: Duration | undefined;
+  /** What becomes of an event that is not tried again or fails in its last attempt, also with a timeout; default: as the pipeline's `onError` says. */
+  readonly onError?: ErrorPolicy | undefined;
   /** The function gets a `CallContext` as its second argument. */
   readonly passContext?: boolean | undefined;
   /** The function gets and returns events (for `infer` arrays of them) and not their values. */
@@ -35,7 +44,7 @@ export interface CallContext {
   readonly attempt: number;
 }
 
-/** A call took longer than its `timeout`, in every attempt. */
+/** A call took longer than its `timeout` in its last attempt, or than its `deadline` in all. */
 export class CallTimeoutError extends InfrastructureError {
   override readonly name = "CallTimeoutError";
 }
@@ -47,16 +56,14 @@ export interface CallPolicy {
   readonly attempts: number;
   readonly backoffFactor: number;
   readonly timeout: number | undefined;
+  readonly deadline: number | undefined;
   readonly context: "pass" | "none";
   readonly argument: "event" | "value";
 }
 
-/** The longest wait before a retry, in seconds. */
-const LONGEST_BACKOFF = 120;
-
 /** @throws PlanError when an option is out of its range */
 export function callPolicy(step: string, options: CallOptions): CallPolicy {
-  const { maxInFlight = 8, retries = 0, backoffFactor = 1, timeout } = options;
+  const { maxInFlight = 8, retries = 0, backoffFactor = 1, timeout, deadline } = options;
   if (!Number.isInteger(maxInFlight) || maxInFlight < 1) {
     throw new PlanError(`step "${step}": maxInFlight may not be less than 1 (got ${maxInFlight})`);
   }
@@ -72,6 +79,7 @@ export function callPolicy(step: string, options: CallOptions): CallPolicy {
     attempts: retries + 1,
     backoffFactor,
     timeout: timeout === undefined ? undefined : positiveMilliseconds(timeout, `step "${step}": timeout`),
+    deadline: deadline === undefined ? undefined : positiveMilliseconds(deadline, `step "${step}": deadline`),
     context: options.passContext === true ? "pass" : "none",
     argument: options.fullEvent === true ? "event" : "value",
   };
@@ -80,33 +88,65 @@ export function callPolicy(step: string, options: CallOptions): CallPolicy {
 /** A product's asynchronous function; it may as well answer at once. */
 export type CallFunction<In, Out> = (input: In, context: CallContext) => Out | PromiseLike<Out>;
 
+/** What came of a call and its retries. */
+export type Called<Out> =
+  | { readonly how: "answered"; readonly value: Out; readonly tries: Tries }
+  | { readonly how: "failed"; readonly error: unknown; readonly tries: Tries };
+
+/** Which failures of a call are tried again: all that may pass, or those of the infrastructure alone. */
+export type Retried = "all" | "infrastructure";
+
 /**
- * Calls `fn` with the policy's attempts. Rejects with what the last attempt threw; with the reason of `run.signal` when
- * that aborts.
+ * Calls a function with the policy's attempts. An answer can ask for more: `again` gives the errors that are left in it.
+ * Rejects with the reason of `run.signal` when that aborts, and never else.
  */
-export async function callWithPolicy<In, Out>(policy: CallPolicy, fn: CallFunction<In, Out>, input: In, run: RunContext): Promise<Out> {
-  run.counters.inFlight += 1;
+export async function callWithPolicy<In, Out>(
+  policy: CallPolicy,
+  fn: CallFunction<In, Out>,
+  input: () => In,
+  run: RunContext,
+  options: { readonly retried?: Retried; readonly again?: (value: Out, tries: Tries) => readonly unknown[] } = {},
+): Promise<Called<Out>> {
+  const { clock, counters, signal } = run;
+  const until = policy.deadline === undefined ? Number.POSITIVE_INFINITY : clock.now() + policy.deadline;
+  counters.inFlight += 1;
   try {
+    let first: number | undefined;
     for (let attempt = 1; ; attempt++) {
+      let called: Called<Out>;
+      let errors: readonly unknown[];
       try {
-        return await attemptOnce(policy, fn, input, run, attempt);
+        const value = await attemptOnce(policy, fn, input(), run, { attempt, until });
+        const now = clock.now();
+        const tries = { attempts: attempt, first: first ?? now, last: now };
+        called = { how: "answered", value, tries };
+        errors = options.again?.(value, tries) ?? [];
       } catch (error) {
-        run.signal.throwIfAborted();
-        if (attempt >= policy.attempts) throw error;
-        run.counters.retried += 1;
-        const wait = backoff(policy.backoffFactor, attempt);
-        run.logger.debug({ step: policy.step, attempt, wait }, `call failed, trying again: ${messageOf(error)}`);
-        if (wait > 0) await sleep(wait * 1000, run.signal, run.clock);
+        signal.throwIfAborted();
+        const now = clock.now();
+        called = { how: "failed", error, tries: { attempts: attempt, first: first ?? now, last: now } };
+        errors = [error];
       }
+      const hopeful = errors.filter((error) =>
+        options.retried === "infrastructure" ? error instanceof InfrastructureError : mayPass(error),
+      );
+      if (hopeful.length === 0 || attempt >= policy.attempts) return called;
+      const wait = waitBefore(policy.backoffFactor, attempt, hopeful, run.random ?? Math.random);
+      if (clock.now() + wait >= until) return called;
+      first = called.tries.first;
+      counters.retried += 1;
+      run.logger.debug({ step: policy.step, attempt, wait }, `call failed, trying again: ${messageOf(hopeful[0])}`);
+      if (wait > 0) await sleep(wait, signal, clock);
     }
   } finally {
-    run.counters.inFlight -= 1;
+    counters.inFlight -= 1;
   }
 }
 
-/** Seconds before the retry after attempt `attempt`: factor, 2 × factor, 4 × factor …, at most 120. */
-export function backoff(factor: number, attempt: number): number {
-  return Math.min(LONGEST_BACKOFF, factor * 2 ** (attempt - 1));
+/** Which attempt it is, and when all are over, by the clock. */
+interface Attempt {
+  readonly attempt: number;
+  readonly until: number;
 }
 
 function attemptOnce<In, Out>(
@@ -114,18 +154,24 @@ function attemptOnce<In, Out>(
   fn: CallFunction<In, Out>,
   input: In,
   run: RunContext,
-  attempt: number,
+  attempt: Attempt,
 ): Out | PromiseLike<Out> {
   // Without a timeout or a context nothing needs a signal of its own.
-  if (policy.timeout === undefined && policy.context === "none") return (fn as (input: In) => Out | PromiseLike<Out>)(input);
-  return withDeadline(policy, run, (signal) => {
+  if (policy.timeout === undefined && policy.deadline === undefined && policy.context === "none")
+    return (fn as (input: In) => Out | PromiseLike<Out>)(input);
+  return withDeadline(policy, run, attempt.until, (signal) => {
     if (policy.context === "none") return (fn as (input: In) => Out | PromiseLike<Out>)(input);
     const { task, partition, logger } = run;
-    return fn(input, { task, partition, step: policy.step, logger, signal, attempt });
+    return fn(input, { task, partition, step: policy.step, logger, signal, attempt: attempt.attempt });
   });
 }
 
-function withDeadline<Out>(policy: CallPolicy, run: RunContext, call: (signal: AbortSignal) => Out | PromiseLike<Out>): Promise<Out> {
+function withDeadline<Out>(
+  policy: CallPolicy,
+  run: RunContext,
+  until: number,
+  call: (signal: AbortSignal) => Out | PromiseLike<Out>,
+): Promise<Out> {
   const controller = new AbortController();
   return new Promise<Out>((resolve, reject) => {
     const giveUp = (reason: unknown) => {
@@ -145,7 +191,7 @@ function withDeadline<Out>(policy: CallPolicy, run: RunContext, call: (signal: A
       return;
     }
     run.signal.addEventListener("abort", abort, { once: true });
-    cancel = startTimeout(policy, run.clock, giveUp);
+    cancel = startTimeout(policy, until, run.clock, giveUp);
     const failed = (error: unknown) => {
       settled();
       reject(error);
@@ -161,8 +207,11 @@ function withDeadline<Out>(policy: CallPolicy, run: RunContext, call: (signal: A
   });
 }
 
-function startTimeout(policy: CallPolicy, clock: Clock, giveUp: (reason: Error) => void): () => void {
-  const { timeout, step } = policy;
-  if (timeout === undefined) return () => undefined;
-  return clock.after(timeout, () => giveUp(new CallTimeoutError(`step "${step}": no answer within ${timeout} ms`)), "deadline");
+function startTimeout(policy: CallPolicy, until: number, clock: Clock, giveUp: (reason: Error) => void): () => void {
+  const { timeout = Number.POSITIVE_INFINITY, deadline, step } = policy;
+  const left = until - clock.now();
+  const ms = Math.min(timeout, left);
+  if (ms === Number.POSITIVE_INFINITY) return () => undefined;
+  const what = timeout <= left ? `no answer within ${timeout} ms` : `no answer within the deadline of ${deadline} ms`;
+  return clock.after(Math.max(0, ms), () => giveUp(new CallTimeoutError(`step "${step}": ${what}`)), "deadline");
 }

@@ -1,6 +1,5 @@
 import type { Batch } from "../batch.ts";
 import type { RunContext, StepMemory } from "../contracts.ts";
-import type { DataError } from "../errors.ts";
 import type { PlannedStep, Transform } from "./plan.ts";
 import { guarded } from "./state/barriers.ts";
 import { Truncated } from "./truncated.ts";
@@ -37,7 +36,7 @@ function fuse(transforms: readonly Transform[], input: AsyncIterable<Batch>): As
 async function* transformAll(transforms: readonly Transform[], input: AsyncIterable<Batch>): AsyncGenerator<Batch> {
   for await (const batch of input) {
     let current = batch;
-    let failure: DataError | undefined;
+    let failure: unknown;
     for (const transform of transforms) {
       try {
         current = transform(current);

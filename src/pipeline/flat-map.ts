@@ -17,12 +17,11 @@ export function flatMapStep(name: string, fn: EventFunction<unknown, Iterable<un
 function* flattened(name: string, fn: EventFunction<unknown, Iterable<unknown>>, batch: Batch, run: RunContext): Generator<Batch> {
   const { events } = batch;
   let results: Event[] = [];
-  let index = 0;
   let complete = 0;
-  try {
-    for (; index < events.length; index++) {
-      const event = events[index] as Event;
-      let gave: "none" | "some" = "none";
+  for (let index = 0; index < events.length; index++) {
+    const event = events[index] as Event;
+    let gave: "none" | "some" = "none";
+    try {
       for (const value of iterableOf(fn(event.value, event), name)) {
         if (results.length === MOST_EVENTS) {
           yield { events: results, position: positionBefore(batch, index), watermark: Math.min(event.watermark, batch.watermark) };
@@ -34,14 +33,26 @@ function* flattened(name: string, fn: EventFunction<unknown, Iterable<unknown>>,
       }
       if (gave === "none") run.counters.filtered += 1;
       complete = results.length;
+    } catch (cause) {
+      // What it gave beyond a whole batch before it threw has gone on already.
+      results.length = complete;
+      const failure = notTaken(name, event, cause, run);
+      if (failure === undefined) continue;
+      yield truncate(batch, results, index, failure.thrown).batch;
+      throw failure.thrown;
     }
-  } catch (cause) {
-    results.length = complete;
-    const truncated = truncate(batch, results, index, name, cause);
-    yield truncated.batch;
-    throw truncated.error;
   }
   yield { events: results, position: batch.position, watermark: batch.watermark, barrier: batch.barrier };
+}
+
+/** What ends the step at an event that failed; undefined when the event was taken out and the step goes on. */
+function notTaken(step: string, event: Event, cause: unknown, run: RunContext): { readonly thrown: unknown } | undefined {
+  try {
+    run.failures.take(step, event, cause);
+    return undefined;
+  } catch (thrown) {
+    return { thrown };
+  }
 }
 
 function iterableOf(given: unknown, name: string): Iterable<unknown> {
@@ -61,5 +72,7 @@ function withValue(event: Event, value: unknown): Event {
     offset: event.offset,
     watermark: event.watermark,
     size: event.size,
+    raw: event.raw,
+    rawKey: event.rawKey,
   };
 }

@@ -1,10 +1,12 @@
 import type { Event } from "../batch.ts";
-import type { RunContext, Step } from "../contracts.ts";
-import { PlanError } from "../errors.ts";
-import type { CallFunction, CallOptions, CallPolicy } from "./call.ts";
+import type { RunContext, Step, Tries } from "../contracts.ts";
+import { InfrastructureError, PlanError } from "../errors.ts";
+import type { CallFunction, CallOptions, CallPolicy, Retried } from "./call.ts";
 import { callWithPolicy } from "./call.ts";
 import { asEvent } from "./map-async.ts";
+import type { FailedRow } from "./ordered-calls.ts";
 import { orderedCalls } from "./ordered-calls.ts";
+import { mayPass } from "./retry.ts";
 
 /** Options of `infer`: those of `mapAsync`, and how many rows a call may have. */
 export interface InferOptions extends CallOptions {
@@ -37,20 +39,115 @@ export function inferStep(policy: CallPolicy, rows: number, model: BatchModel): 
     );
 }
 
-async function callModel(policy: CallPolicy, model: BatchModel, events: Event[], run: RunContext): Promise<void> {
-  const inputs = policy.argument === "event" ? events.slice() : events.map((event) => event.value);
-  // The number of rows is checked inside the attempt, so that a wrong answer is tried again like any other failure.
-  const checked: BatchModel = async (rows, context) => checkRows(await model(rows, context), rows.length);
-  const outputs = await callWithPolicy(policy, checked, inputs, run);
-  for (let index = 0; index < events.length; index++) {
-    if (policy.argument === "event") events[index] = asEvent(outputs[index]);
-    else (events[index] as Event).value = outputs[index];
+/** Does the rows of one call, and gives those that could not be done, in rising order. */
+async function callModel(policy: CallPolicy, model: BatchModel, events: Event[], run: RunContext): Promise<readonly FailedRow[]> {
+  const rows = new Rows(policy, model, events, run);
+  await rows.do(
+    events.map((_, index) => index),
+    "all",
+  );
+  return rows.failed.toSorted((a, b) => a.index - b.index);
+}
+
+class Rows {
+  readonly #policy: CallPolicy;
+  readonly #model: BatchModel;
+  readonly #events: Event[];
+  readonly #run: RunContext;
+  readonly failed: FailedRow[] = [];
+
+  constructor(policy: CallPolicy, model: BatchModel, events: Event[], run: RunContext) {
+    this.#policy = policy;
+    this.#events = events;
+    this.#run = run;
+    // The number of rows is checked inside the attempt, so that a wrong answer is tried again like any other failure.
+    this.#model = async (inputs, context) => checkRows(await model(inputs, context), inputs.length);
+  }
+
+  /** Calls the model with these rows, and again with those of them that may pass yet. */
+  async do(rows: readonly number[], retried: Retried): Promise<void> {
+    let pending = rows;
+    let refused: FailedRow[] = [];
+    const again = (outputs: readonly unknown[], tries: Tries): readonly unknown[] => {
+      refused = [];
+      for (let index = 0; index < pending.length; index++) this.#put(pending[index] as number, outputs[index], tries, refused);
+      const hopeful = refused.filter(({ error }) => mayPass(error));
+      // What can't pass is over; the others are the rows of the next attempt, and are over only if there is none.
+      this.failed.push(...refused.filter(({ error }) => !mayPass(error)));
+      refused = hopeful;
+      pending = hopeful.map(({ index }) => index);
+      return hopeful.map(({ error }) => error);
+    };
+    const called = await callWithPolicy(this.#policy, this.#model, () => this.#inputs(pending), this.#run, { retried, again });
+    if (called.how === "answered") this.failed.push(...refused);
+    else await this.#failedAsOne(pending, called.error, called.tries);
+  }
+
+  /**
+   * A call that failed as a whole: where one of its events is at fault it is looked for, half by half. Without a policy that goes
+   * on behind it, only the first one.
+   */
+  async #failedAsOne(rows: readonly number[], error: unknown, tries: Tries): Promise<void> {
+    if (rows.length === 1 || error instanceof InfrastructureError || error instanceof RowCountError) {
+      for (const index of rows) this.failed.push({ index, error, tries });
+      return;
+    }
+    const middle = Math.ceil(rows.length / 2);
+    const before = this.failed.length;
+    await this.do(rows.slice(0, middle), "infrastructure");
+    const found = this.failed.length > before;
+    if (found && !this.#run.failures.canTake(this.#policy.step)) return;
+    await this.do(rows.slice(middle), "infrastructure");
+  }
+
+  #inputs(rows: readonly number[]): readonly unknown[] {
+    const events = rows.map((row) => this.#events[row] as Event);
+    return this.#policy.argument === "event" ? events : events.map((event) => event.value);
+  }
+
+  #put(index: number, output: unknown, tries: Tries, refused: FailedRow[]): void {
+    if (output instanceof FailedOutput) {
+      refused.push({ index, error: output.error, tries });
+      return;
+    }
+    if (this.#policy.argument === "value") {
+      (this.#events[index] as Event).value = output;
+      return;
+    }
+    try {
+      this.#events[index] = asEvent(output);
+    } catch (error) {
+      this.failed.push({ index, error, tries });
+    }
   }
 }
 
+/** What stands in the place of a result that a model could not give. */
+class FailedOutput {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+/**
+ * In the answer of a model: this row failed. It alone is tried again, if the step has retries and the error is no DataError.
+ * @returns to stand where the row's result would
+ */
+export function failed(error: unknown): never {
+  // Typed as nothing, so that the results keep their type.
+  return new FailedOutput(error) as never;
+}
+
+/** A model gave another number of results than it was given inputs, so nobody knows which is whose: a bug, of no event. */
+class RowCountError extends TypeError {
+  override readonly name = "RowCountError";
+}
+
 function checkRows(outputs: unknown, rows: number): readonly unknown[] {
-  if (!isRows(outputs)) throw new TypeError(`the model must return an array with one result for each of its ${rows} inputs`);
-  if (outputs.length !== rows) throw new TypeError(`the model returned ${outputs.length} results for ${rows} inputs`);
+  if (!isRows(outputs)) throw new RowCountError(`the model must return an array with one result for each of its ${rows} inputs`);
+  if (outputs.length !== rows) throw new RowCountError(`the model returned ${outputs.length} results for ${rows} inputs`);
   return outputs;
 }
 

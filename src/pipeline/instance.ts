@@ -1,6 +1,8 @@
-import type { Counters, OpenContext, Partition, Sink, SinkSpec, Source, SourceOptions, SourceSpec } from "../contracts.ts";
-import { firstThrown, PlannedStop } from "../errors.ts";
+import type { Counters, LetterBox, OpenContext, Partition, Sink, SinkSpec, Source, SourceOptions, SourceSpec } from "../contracts.ts";
+import { firstThrown, PlanError, PlannedStop } from "../errors.ts";
+import { FloodBreaker } from "./flood-breaker.ts";
 import { LatencyHistogram } from "./latency.ts";
+import type { PartitionRunOptions } from "./partition-run.ts";
 import { runPartition } from "./partition-run.ts";
 import type { Plan } from "./plan.ts";
 import { Reasons } from "./reasons.ts";
@@ -9,6 +11,11 @@ import { keepsCheckpoints } from "./state/open-checkpoints.ts";
 
 /** The part of a plan that its source is. */
 const SOURCE = "source";
+/** And the one that its box for dead letters is. */
+const DEAD_LETTER = "dead-letter";
+
+/** What all partitions share. */
+type OpenParts = Pick<PartitionRunOptions, "sinks" | "box" | "breaker">;
 
 /** How a run ended without an error: the input had its end, or a stop was asked for and everything read is done. */
 export type InstanceEnd = "finished" | "stopped";
@@ -21,6 +28,8 @@ export interface InstanceOptions {
   readonly openSink?: (spec: SinkSpec, context: OpenContext) => Promise<Sink>;
   /** Where checkpoints are kept; without it a pipeline with state holds its positions back instead. */
   readonly checkpoints?: CheckpointOptions | undefined;
+  /** Opens a box for dead letters in the place of the plan's. */
+  readonly openLetters?: (spec: SinkSpec, context: OpenContext) => Promise<LetterBox>;
 }
 
 /** Makes an instance of a task: its pipeline over each partition that its source is given. Nothing is opened before `run`. */
@@ -36,7 +45,7 @@ export class Instance {
   readonly #reasons: Reasons;
   #source: Source | undefined;
   /** Over all partitions; they only rise, but for `inFlight`. */
-  readonly counters: Counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, retried: 0, inFlight: 0 };
+  readonly counters: Counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, inFlight: 0 };
   readonly latency = new LatencyHistogram();
 
   constructor(plan: Plan, context: OpenContext, options: InstanceOptions) {
@@ -78,26 +87,36 @@ export class Instance {
       if (sink === undefined) return "stopped";
       sinks.set(spec, resources.use(sink));
     }
+    const box = await this.#openBox(stop);
+    if (box === "stopped") return "stopped";
+    if (box !== undefined) resources.use(box);
     const stateful = this.#plan.steps.some((step) => step.stateful);
     const source = await unlessStopped(openSource(this.#plan.source, this.#contextOf(SOURCE), { stateful }), stop);
     if (source === undefined) return "stopped";
     this.#source = resources.use(source);
-    await this.#runPartitions(source, sinks, stop);
+    await this.#runPartitions(source, { sinks, box, breaker: new FloodBreaker(this.#plan.breaker, this.#context.clock) }, stop);
     this.#context.signal.throwIfAborted();
     return stop.aborted ? "stopped" : "finished";
+  }
+
+  async #openBox(stop: AbortSignal): Promise<LetterBox | "stopped" | undefined> {
+    const { deadLetter } = this.#plan;
+    if (deadLetter === undefined) return undefined;
+    const { openLetters = openOwnLetters } = this.#options;
+    return (await unlessStopped(openLetters(deadLetter, this.#contextOf(DEAD_LETTER)), stop)) ?? "stopped";
   }
 
   #contextOf(part: string): OpenContext {
     return { ...this.#context, part, waiting: (reason) => this.#reasons.set(part, reason) };
   }
 
-  async #runPartitions(source: Source, sinks: ReadonlyMap<SinkSpec, Sink>, stop: AbortSignal): Promise<void> {
+  async #runPartitions(source: Source, open: OpenParts, stop: AbortSignal): Promise<void> {
     const failure = new FirstFailure();
     const stopAll = AbortSignal.any([stop, failure.signal, this.#context.signal]);
     const running = new Set<Promise<void>>();
     try {
       for await (const partition of source.partitions(stopAll)) {
-        const run = this.#runOne(partition, sinks, failure, stopAll).finally(() => running.delete(run));
+        const run = this.#runOne(partition, open, failure, stopAll).finally(() => running.delete(run));
         running.add(run);
       }
     } catch (error) {
@@ -107,12 +126,12 @@ export class Instance {
     failure.throwIfAny();
   }
 
-  async #runOne(partition: Partition, sinks: ReadonlyMap<SinkSpec, Sink>, failure: FirstFailure, stop: AbortSignal): Promise<void> {
+  async #runOne(partition: Partition, open: OpenParts, failure: FirstFailure, stop: AbortSignal): Promise<void> {
     try {
       await runPartition(partition, {
         plan: this.#plan,
         context: this.#context,
-        sinks,
+        ...open,
         counters: this.counters,
         latency: this.latency,
         isSourceAway: () => this.#reasons.has(SOURCE),
@@ -128,6 +147,10 @@ export class Instance {
 }
 
 const openOwnSource: NonNullable<InstanceOptions["openSource"]> = (spec, context, options) => spec.open(context, options);
+const openOwnLetters: NonNullable<InstanceOptions["openLetters"]> = (spec, context) => {
+  if (spec.openLetters === undefined) throw new PlanError(`a ${spec.kind} sink can't keep dead letters`);
+  return spec.openLetters(context);
+};
 const openOwnSink: NonNullable<InstanceOptions["openSink"]> = (spec, context) => spec.open(context);
 
 /** What was opened; undefined when the stop came first: it is then closed as soon as it is open, and nobody waits for that. */

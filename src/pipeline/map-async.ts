@@ -2,6 +2,7 @@ import type { Event } from "../batch.ts";
 import type { RunContext, Step } from "../contracts.ts";
 import type { CallFunction, CallPolicy } from "./call.ts";
 import { callWithPolicy } from "./call.ts";
+import type { FailedRow } from "./ordered-calls.ts";
 import { orderedCalls } from "./ordered-calls.ts";
 
 /** An asynchronous function per event, several at a time, results in input order. */
@@ -10,13 +11,23 @@ export function mapAsyncStep(policy: CallPolicy, fn: CallFunction<unknown, unkno
     orderedCalls(input, run, { step: policy.step, size: 1, limit: policy.maxInFlight }, (events) => callOne(policy, fn, events, run));
 }
 
-async function callOne(policy: CallPolicy, fn: CallFunction<unknown, unknown>, events: Event[], run: RunContext): Promise<void> {
+async function callOne(
+  policy: CallPolicy,
+  fn: CallFunction<unknown, unknown>,
+  events: Event[],
+  run: RunContext,
+): Promise<readonly FailedRow[]> {
   const event = events[0] as Event;
-  if (policy.argument === "value") {
-    event.value = await callWithPolicy(policy, fn, event.value, run);
-    return;
+  const given = policy.argument === "value" ? event.value : event;
+  const called = await callWithPolicy(policy, fn, () => given, run);
+  if (called.how === "failed") return [{ index: 0, error: called.error, tries: called.tries }];
+  try {
+    if (policy.argument === "value") event.value = called.value;
+    else events[0] = asEvent(called.value);
+    return [];
+  } catch (error) {
+    return [{ index: 0, error, tries: called.tries }];
   }
-  events[0] = asEvent(await callWithPolicy(policy, fn, event, run));
 }
 
 /** @throws TypeError when a function that was to return an event returned something else */

@@ -1,7 +1,6 @@
 import type { Batch, Event, Position } from "../batch.ts";
 import { NO_WATERMARK } from "../batch.ts";
-import type { RunContext } from "../contracts.ts";
-import { DataError, InfrastructureError } from "../errors.ts";
+import type { RunContext, Tries } from "../contracts.ts";
 import { ahead } from "./ahead.ts";
 import { positionBefore } from "./truncated.ts";
 
@@ -13,14 +12,24 @@ interface Portion {
   readonly last: "last" | "more";
 }
 
+/** An event that a call could not do, by its index among the events of the call. */
+export interface FailedRow {
+  readonly index: number;
+  readonly error: unknown;
+  readonly tries: Tries;
+}
+
 interface Outcome {
   readonly portion: Portion;
-  readonly failure: unknown;
+  /** In rising order. */
+  readonly failed: readonly FailedRow[];
 }
+
+const NONE: readonly FailedRow[] = [];
 
 /**
  * Runs an asynchronous call over portions of each batch, several at a time, and passes events on in input order, as soon
- * as those at the head are done. The call replaces the values of the events itself.
+ * as those at the head are done. The call replaces the values of the events itself, and gives those that it could not do.
  * @param size the most events of a call
  * @param limit the most calls under way
  */
@@ -28,28 +37,25 @@ export async function* orderedCalls(
   input: AsyncIterable<Batch>,
   run: RunContext,
   options: { readonly step: string; readonly size: number; readonly limit: number },
-  call: (events: Event[]) => Promise<void>,
+  call: (events: Event[]) => Promise<readonly FailedRow[]>,
 ): AsyncGenerator<Batch> {
   const start = (portion: Portion): Outcome | Promise<Outcome> => {
-    if (portion.events.length === 0) return { portion, failure: undefined };
-    return call(portion.events).then(
-      () => ({ portion, failure: undefined }),
-      // A failure is a result here, so that what stands before it can be told where it happened.
-      (failure: unknown) => ({ portion, failure: failure ?? new Error("rejected without a reason") }),
-    );
+    if (portion.events.length === 0) return { portion, failed: NONE };
+    return call(portion.events).then((failed) => ({ portion, failed }));
   };
   let position: Position | undefined;
   let watermark = NO_WATERMARK;
   for await (const outcomes of ahead(portions(input, options.size), options.limit, run.signal, start)) {
     let events: Event[] = [];
-    for (const { portion, failure } of outcomes) {
+    for (const { portion, failed } of outcomes) {
       const { batch, first } = portion;
+      const { kept, failure } = failed.length === 0 ? { kept: portion.events } : takeFailed(portion, failed, options.step, run);
+      events = events.length === 0 ? kept : events.concat(kept);
       if (failure !== undefined) {
-        yield { events, position: positionBefore(batch, first), watermark };
+        yield { events, position: positionBefore(batch, first + failure.index), watermark };
         run.signal.throwIfAborted();
-        throw asStepError(failure, options.step, portion.events[0]);
+        throw failure.thrown;
       }
-      events = events.length === 0 ? portion.events : events.concat(portion.events);
       if (portion.last === "more") continue;
       ({ position, watermark } = batch);
       yield { events, position, watermark, barrier: batch.barrier };
@@ -79,8 +85,26 @@ async function* portions(input: AsyncIterable<Batch>, size: number): AsyncGenera
   }
 }
 
-/** An exception of a product's function is a data error of its event; what may pass later stays what it is. */
-function asStepError(failure: unknown, step: string, event: Event | undefined): unknown {
-  if (failure instanceof DataError || failure instanceof InfrastructureError) return failure;
-  return new DataError(step, event, failure);
+interface Passed {
+  /** The events that go on. */
+  readonly kept: Event[];
+  /** What ends the step, and at which event. */
+  readonly failure?: { readonly index: number; readonly thrown: unknown };
+}
+
+/** Takes the failed events out, in their order. */
+function takeFailed({ events }: Portion, failed: readonly FailedRow[], step: string, run: RunContext): Passed {
+  const kept: Event[] = [];
+  let next = 0;
+  for (const { index, error, tries } of failed) {
+    for (; next < index; next++) kept.push(events[next] as Event);
+    next = index + 1;
+    try {
+      run.failures.take(step, events[index] as Event, error, tries);
+    } catch (thrown) {
+      return { kept, failure: { index, thrown } };
+    }
+  }
+  for (; next < events.length; next++) kept.push(events[next] as Event);
+  return { kept };
 }

@@ -1,11 +1,14 @@
 import type { Barrier, Batch, Event, Position } from "../batch.ts";
-import type { Counters, OpenContext, Partition, RunContext, Sink, SinkSpec } from "../contracts.ts";
+import type { Counters, LetterBox, OpenContext, Partition, RunContext, Sink, SinkSpec } from "../contracts.ts";
 import { DataError, firstThrown, OwnershipLostError } from "../errors.ts";
 import { ahead } from "./ahead.ts";
 import { chainSteps } from "./chain.ts";
+import { FailureDesk } from "./failure-desk.ts";
+import type { FloodBreaker } from "./flood-breaker.ts";
 import type { LatencyHistogram } from "./latency.ts";
 import { LatencyMeter } from "./latency.ts";
 import type { Plan } from "./plan.ts";
+import { writeToSink } from "./sink-writes.ts";
 import { withBarriers } from "./state/barriers.ts";
 import type { CheckpointOptions, PartitionCheckpoints } from "./state/checkpoints.ts";
 import { openCheckpoints } from "./state/open-checkpoints.ts";
@@ -17,6 +20,9 @@ export interface PartitionRunOptions {
   readonly plan: Plan;
   readonly context: OpenContext;
   readonly sinks: ReadonlyMap<SinkSpec, Sink>;
+  /** The plan's box for dead letters, open. */
+  readonly box: LetterBox | undefined;
+  readonly breaker: FloodBreaker;
   readonly counters: Counters;
   readonly latency: LatencyHistogram;
   readonly isSourceAway: () => boolean;
@@ -38,18 +44,22 @@ export async function runPartition(partition: Partition, options: PartitionRunOp
   const { context, counters } = options;
   const failed = new AbortController();
   const signal = AbortSignal.any([options.abandon, partition.signal, failed.signal]);
+  const desk = new FailureDesk(options);
   const run: RunContext = {
     task: context.task,
     partition: partition.name,
     logger: context.logger.child({ partition: partition.name }),
     clock: context.clock,
+    random: context.random,
     signal,
     counters,
+    failures: desk,
     isSourceAway: options.isSourceAway,
     sink: (spec) => openSink(options.sinks, spec),
   };
   try {
-    await claimAndPump(partition, run, options, failed);
+    const checkpoints = await claimed(partition, options, failed);
+    if (checkpoints !== "stopped") await pumpAndRelease(partition, { run, desk, options, failed, checkpoints });
   } catch (thrown) {
     const error = firstThrown(thrown);
     if (partition.signal.aborted || error instanceof OwnershipLostError) return;
@@ -65,46 +75,48 @@ interface Written {
   readonly failure?: unknown;
 }
 
-/** Opens the checkpoints first, if there are any: what they hold says where reading begins. */
-async function claimAndPump(partition: Partition, run: RunContext, options: PartitionRunOptions, failed: AbortController): Promise<void> {
-  const { checkpoints: wanted, plan, context, checkpointsWait, stop } = options;
-  if (wanted === undefined) {
-    await pumpAndRelease(partition, run, options, failed, undefined);
-    return;
-  }
+interface Surroundings {
+  readonly run: RunContext;
+  readonly desk: FailureDesk;
+  readonly options: PartitionRunOptions;
+  /** Aborted when something fails, so that steps before it give up what is in flight. */
+  readonly failed: AbortController;
+  readonly checkpoints: PartitionCheckpoints | undefined;
+}
+
+/** Opens the checkpoints first, if there are to be any: what they hold says where reading begins. */
+async function claimed(
+  partition: Partition,
+  options: PartitionRunOptions,
+  failed: AbortController,
+): Promise<PartitionCheckpoints | "stopped" | undefined> {
+  const { checkpoints, plan, context, checkpointsWait, stop, abandon } = options;
+  if (checkpoints === undefined) return undefined;
   const waiting = (reason: string | undefined) => checkpointsWait(partition.name, reason);
   // A failure of the pipeline does not stop what is being saved: that is of what came before it.
-  const signal = AbortSignal.any([options.abandon, partition.signal]);
-  const saving = { plan, partition, context, checkpoints: wanted, waiting, failed: (error: unknown) => failed.abort(error) };
-  let checkpoints: PartitionCheckpoints;
+  const signal = AbortSignal.any([abandon, partition.signal]);
+  const parts = { plan, partition, context, checkpoints, waiting, failed: (error: unknown) => failed.abort(error) };
   try {
-    checkpoints = await openCheckpoints({ ...saving, signal, opening: AbortSignal.any([signal, stop]) });
+    return await openCheckpoints({ ...parts, signal, opening: AbortSignal.any([signal, stop]) });
   } catch (error) {
     await partition[Symbol.asyncDispose]();
-    if (stop.aborted && error === stop.reason) return;
+    if (stop.aborted && error === stop.reason) return "stopped";
     throw error;
   } finally {
     waiting(undefined);
   }
-  await pumpAndRelease(partition, run, options, failed, checkpoints);
 }
 
-/** @param failed aborted when something fails, so that steps before it give up what is in flight */
-async function pumpAndRelease(
-  partition: Partition,
-  run: RunContext,
-  options: PartitionRunOptions,
-  failed: AbortController,
-  checkpoints: PartitionCheckpoints | undefined,
-): Promise<void> {
+async function pumpAndRelease(partition: Partition, surroundings: Surroundings): Promise<void> {
+  const { run, desk, options, failed, checkpoints } = surroundings;
   const meter = new LatencyMeter(options.latency);
   let ended: Promise<unknown> | undefined;
   try {
     await using _released = partition;
-    const read = partition.read(checkpoints?.start);
+    const read = partition.read(checkpoints?.start, desk.ofSource);
     const input = counted(checkpoints === undefined ? read : withBarriers(read, checkpoints, run.clock), options, meter);
     try {
-      await pump(partition, input, run, options, meter, checkpoints);
+      await pump(partition, input, surroundings, meter);
       await checkpoints?.end();
       run.signal.throwIfAborted();
     } catch (error) {
@@ -123,17 +135,16 @@ async function pumpAndRelease(
 async function pump(
   partition: Partition,
   input: AsyncIterable<Batch>,
-  run: RunContext,
-  options: PartitionRunOptions,
+  { run, desk, options, checkpoints }: Surroundings,
   meter: LatencyMeter,
-  checkpoints: PartitionCheckpoints | undefined,
 ): Promise<void> {
   const { plan, context } = options;
   const sinks = plan.sinks.map((spec) => openSink(options.sinks, spec));
   const inFlight = Math.min(...sinks.map((sink) => sink.maxInFlight ?? 1));
   const write = (batch: Batch): Written | Promise<Written> => {
-    if (batch.events.length === 0) return batch;
-    return writeAll(sinks, batch, run);
+    if (batch.events.length > 0) return writeAll(sinks, batch, run, desk);
+    // What was left out before it is kept before it is done.
+    return desk.written(run.signal)?.then(() => batch) ?? batch;
   };
   const output = chainSteps(plan.steps, input, run, checkpoints && ((step) => checkpoints.memory(step)));
   for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
@@ -160,6 +171,7 @@ async function* counted(input: AsyncIterable<Batch>, options: PartitionRunOption
     const { length } = batch.events;
     if (length > 0) {
       counters.in += length;
+      options.breaker.read(length);
       meter.read(batch.position, length, context.clock.now());
     }
     yield batch;
@@ -170,29 +182,22 @@ async function* oneByOne(input: AsyncIterable<Batch>): AsyncGenerator<readonly B
   for await (const batch of input) yield [batch];
 }
 
-async function writeAll(sinks: readonly Sink[], batch: Batch, run: RunContext): Promise<Written> {
+async function writeAll(sinks: readonly Sink[], batch: Batch, run: RunContext, desk: FailureDesk): Promise<Written> {
   const events: readonly Event[] = batch.events;
+  const taken = new Set<Event>();
   run.counters.inFlight += 1;
   try {
-    const ends = await Promise.all(sinks.map((sink) => writeOne(sink, events, run.signal)));
+    const letters = desk.written(run.signal);
+    const ends = await Promise.all(sinks.map((sink) => writeToSink(sink, events, run.signal, { taken, failures: desk })));
+    await letters;
+    // And those that the sinks refused.
+    if (taken.size > 0) await desk.written(run.signal);
     // The batch is done as far as all sinks have written it.
     const { written, failure } = ends.reduce((least, end) => (end.written < least.written ? end : least));
-    run.counters.out += written;
+    run.counters.out += taken.size === 0 ? written : events.slice(0, written).filter((event) => !taken.has(event)).length;
     return failure === undefined ? batch : { position: positionBefore(batch, written), failure };
   } finally {
     run.counters.inFlight -= 1;
-  }
-}
-
-/** Writes to one sink. One that refuses an event has written those before it, and no other sink is interrupted by that. */
-async function writeOne(sink: Sink, events: readonly Event[], signal: AbortSignal): Promise<{ written: number; failure?: DataError }> {
-  try {
-    await sink.write(events, signal);
-    return { written: events.length };
-  } catch (failure) {
-    const refused = failure instanceof DataError ? events.findIndex((event) => event.offset === failure.place?.offset) : -1;
-    if (refused === -1) throw failure;
-    return { written: refused, failure: failure as DataError };
   }
 }
 

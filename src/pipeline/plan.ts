@@ -1,5 +1,7 @@
 import type { Batch } from "../batch.ts";
 import type { Description, RunContext, SinkSpec, SourceSpec, Step } from "../contracts.ts";
+import type { ErrorPolicy } from "./error-policy.ts";
+import type { Breaker } from "./flood-breaker.ts";
 
 /** A pipeline as data: it can be listed, drawn and checked before anything runs. */
 export interface Plan {
@@ -7,6 +9,12 @@ export interface Plan {
   readonly steps: readonly PlannedStep[];
   /** Every event that leaves the last step goes to each of them. */
   readonly sinks: readonly SinkSpec[];
+  /** What becomes of events that can't be processed, where their step does not say otherwise. */
+  readonly onError?: ErrorPolicy | undefined;
+  /** The box for dead letters. */
+  readonly deadLetter?: SinkSpec | undefined;
+  /** When so many fail that the task pauses; undefined for never. */
+  readonly breaker?: Breaker | undefined;
 }
 
 /** One step of a plan. */
@@ -25,6 +33,8 @@ export interface PlannedStep {
   readonly memory?: { readonly shape: string } | undefined;
   /** A sink beside the main ones, such as a window's late sink. */
   readonly side: SinkSpec | undefined;
+  /** What becomes of the events that it can't process; undefined: as the plan says. */
+  readonly onError?: ErrorPolicy | undefined;
   readonly work: Work;
 }
 

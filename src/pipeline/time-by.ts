@@ -1,14 +1,23 @@
 import type { Batch, Event } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
-import type { RunContext, Step, StepMemory } from "../contracts.ts";
+import type { RunContext, Step } from "../contracts.ts";
 import type { Transform } from "./plan.ts";
 import type { EventFunction } from "./transforms.ts";
-import { refusePromise } from "./transforms.ts";
+import { refusePromise, takeOut } from "./transforms.ts";
 import { truncate, Truncated } from "./truncated.ts";
 import { TICK, withTimer } from "./with-timer.ts";
 
 /** How often to look at the clock while no event comes, and so how often the watermark of an idle partition goes on. Milliseconds. */
 const IDLE_STEP = 1000;
+
+/** A `timeBy` step, checked. Times in milliseconds. */
+export interface TimePlan {
+  readonly name: string;
+  readonly timeOf: EventFunction<unknown, unknown>;
+  readonly outOfOrderness: number;
+  /** How far beyond the clock's time an event's may be; undefined: as far as it likes. */
+  readonly maxAhead: number | undefined;
+}
 
 /**
  * Sets event times and the watermark: the highest event time seen in the partition less `outOfOrderness`, event by event
@@ -16,38 +25,43 @@ const IDLE_STEP = 1000;
  * smaller than the watermark).
  */
 class EventTime {
-  readonly #name: string;
-  readonly #timeOf: EventFunction<unknown, unknown>;
-  readonly #outOfOrderness: number;
-  readonly #memory: StepMemory | undefined;
+  readonly #plan: TimePlan;
+  readonly #run: RunContext;
   watermark = NO_WATERMARK;
 
-  /** @param memory where the watermark is kept over restarts: without it what was late before would open windows again */
-  constructor(name: string, timeOf: EventFunction<unknown, unknown>, outOfOrderness: number, memory: StepMemory | undefined) {
-    this.#name = name;
-    this.#timeOf = timeOf;
-    this.#outOfOrderness = outOfOrderness;
-    this.#memory = memory;
-    if (typeof memory?.restored === "number") this.watermark = memory.restored;
+  constructor(plan: TimePlan, run: RunContext) {
+    this.#plan = plan;
+    this.#run = run;
+    // Kept over restarts: without it what was late before would open windows again.
+    if (typeof run.memory?.restored === "number") this.watermark = run.memory.restored;
   }
 
   apply(batch: Batch): Batch {
     const { events } = batch;
-    if (batch.barrier !== undefined) this.#memory?.save(batch.barrier, this.watermark);
+    if (batch.barrier !== undefined) this.#run.memory?.save(batch.barrier, this.watermark);
+    const { name, timeOf: fn, outOfOrderness, maxAhead } = this.#plan;
+    const latest = maxAhead === undefined ? Number.POSITIVE_INFINITY : this.#run.clock.now() + maxAhead;
     let { watermark } = this;
     let index = 0;
     try {
-      for (; index < events.length; index++) {
-        const event = events[index] as Event;
-        const time = timeOf(this.#timeOf(event.value, event), this.#name);
-        event.time = time;
-        event.watermark = watermark;
-        watermark = Math.max(watermark, time - this.#outOfOrderness);
+      while (index < events.length) {
+        try {
+          for (; index < events.length; index++) {
+            const event = events[index] as Event;
+            const time = timeOf(fn(event.value, event), name);
+            if (time > latest) refuseAhead(time, latest);
+            event.time = time;
+            event.watermark = watermark;
+            watermark = Math.max(watermark, time - outOfOrderness);
+          }
+        } catch (cause) {
+          takeOut(events, index, name, cause, this.#run);
+        }
       }
-    } catch (cause) {
+    } catch (error) {
       this.watermark = watermark;
-      const truncated = truncate(batch, events.slice(0, index), index, this.#name, cause);
-      throw new Truncated({ ...truncated.batch, watermark }, truncated.error);
+      const truncated = truncate(batch, events.slice(0, index), index, error);
+      throw new Truncated({ ...truncated.batch, watermark }, error);
     }
     this.watermark = watermark;
     return {
@@ -57,6 +71,10 @@ class EventTime {
       barrier: batch.barrier,
     };
   }
+}
+
+function refuseAhead(time: number, latest: number): never {
+  throw new RangeError(`the event time is ${time - latest} ms farther beyond the clock's time than maxAhead allows`);
 }
 
 /** The farthest moment from the epoch that a Date can hold. Beyond it, as in nanoseconds, numbers have no room for single milliseconds. */
@@ -74,13 +92,8 @@ function describe(time: unknown): string {
 }
 
 /** `timeBy` without `idleAfter`: synchronous. */
-export function timeByTransform(
-  name: string,
-  timeOf: EventFunction<unknown, unknown>,
-  outOfOrderness: number,
-  memory: StepMemory | undefined,
-): Transform {
-  const eventTime = new EventTime(name, timeOf, outOfOrderness, memory);
+export function timeByTransform(plan: TimePlan, run: RunContext): Transform {
+  const eventTime = new EventTime(plan, run);
   return (batch) => eventTime.apply(batch);
 }
 
@@ -89,14 +102,9 @@ export function timeByTransform(
  * was when the last event came. Only time counts in which an event could have come: neither an outage of the source, nor
  * a stop of what is behind or of the whole process, all of which leave events waiting that would be late.
  */
-export function timeByStep(
-  name: string,
-  timeOf: EventFunction<unknown, unknown>,
-  outOfOrderness: number,
-  idleAfter: number,
-): Step<unknown, unknown> {
+export function timeByStep(plan: TimePlan, idleAfter: number): Step<unknown, unknown> {
   return async function* (input, run) {
-    const eventTime = new EventTime(name, timeOf, outOfOrderness, run.memory);
+    const eventTime = new EventTime(plan, run);
     const idle = new IdleClock(run, idleAfter);
     // Windows may be open from before: an input that stays idle must close them as well.
     if (eventTime.watermark > NO_WATERMARK) {

@@ -7,40 +7,55 @@ import { truncate } from "./truncated.ts";
 export type EventFunction<T, U> = (value: T, event: Readonly<Event<T>>) => U;
 
 /** Replaces each value. */
-export function mapTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
-  return eachTransform(name, (event) => {
+export function mapTransform(name: string, fn: EventFunction<unknown, unknown>, run: RunContext): Transform {
+  return eachTransform(name, run, (event) => {
     event.value = fn(event.value, event);
     if (event.value instanceof Promise) refusePromise(event.value, name);
   });
 }
 
 /** Looks at each event and passes it on. */
-export function tapTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
-  return eachTransform(name, (event) => {
+export function tapTransform(name: string, fn: EventFunction<unknown, unknown>, run: RunContext): Transform {
+  return eachTransform(name, run, (event) => {
     const ignored = fn(event.value, event);
     if (ignored instanceof Promise) refusePromise(ignored, name);
   });
 }
 
 /** Sets each event's key. */
-export function keyByTransform(name: string, fn: EventFunction<unknown, unknown>): Transform {
-  return eachTransform(name, (event) => {
+export function keyByTransform(name: string, fn: EventFunction<unknown, unknown>, run: RunContext): Transform {
+  return eachTransform(name, run, (event) => {
     event.key = keyText(fn(event.value, event), name);
   });
 }
 
 /** Does something to each event of a batch. */
-function eachTransform(name: string, apply: (event: Event) => void): Transform {
+function eachTransform(name: string, run: RunContext, apply: (event: Event) => void): Transform {
   return (batch) => {
     const { events } = batch;
     let index = 0;
     try {
-      for (; index < events.length; index++) apply(events[index] as Event);
-    } catch (cause) {
-      throw truncate(batch, events.slice(0, index), index, name, cause);
+      while (index < events.length) {
+        try {
+          for (; index < events.length; index++) apply(events[index] as Event);
+        } catch (cause) {
+          takeOut(events, index, name, cause, run);
+        }
+      }
+    } catch (error) {
+      throw truncate(batch, events.slice(0, index), index, error);
     }
     return batch;
   };
+}
+
+/**
+ * Takes an event that a step can't pass out of its batch: the next one is then in its place.
+ * @throws what ends the step there, as the policy for errors says
+ */
+export function takeOut(events: Event[], index: number, step: string, cause: unknown, run: RunContext): void {
+  run.failures.take(step, events[index] as Event, cause);
+  events.splice(index, 1);
 }
 
 /** Keeps the events for which the function is truthy, and counts the others. */
@@ -50,16 +65,22 @@ export function filterTransform(name: string, fn: EventFunction<unknown, unknown
     let index = 0;
     let kept = 0;
     try {
-      for (; index < events.length; index++) {
-        const event = events[index] as Event;
-        const keep = fn(event.value, event);
-        if (keep instanceof Promise) refusePromise(keep, name);
-        if (keep) events[kept++] = event;
+      while (index < events.length) {
+        try {
+          for (; index < events.length; index++) {
+            const event = events[index] as Event;
+            const keep = fn(event.value, event);
+            if (keep instanceof Promise) refusePromise(keep, name);
+            if (keep) events[kept++] = event;
+          }
+        } catch (cause) {
+          takeOut(events, index, name, cause, run);
+        }
       }
-    } catch (cause) {
+    } catch (error) {
       run.counters.filtered += index - kept;
       // The events from `index` on still stand where they were: only places before it were overwritten.
-      throw truncate(batch, events.slice(0, kept), index, name, cause);
+      throw truncate(batch, events.slice(0, kept), index, error);
     }
     run.counters.filtered += events.length - kept;
     events.length = kept;

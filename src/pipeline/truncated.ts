@@ -1,5 +1,5 @@
 import type { Batch, Event, Position } from "../batch.ts";
-import { DataError } from "../errors.ts";
+import { messageOf } from "../errors.ts";
 
 /**
  * Thrown by a transform that met an event it can't pass: what came before it in the batch goes on its way and is
@@ -8,10 +8,10 @@ import { DataError } from "../errors.ts";
 export class Truncated extends Error {
   /** The events before the failed one, with a position that does not pass it. */
   readonly batch: Batch;
-  readonly error: DataError;
+  readonly error: unknown;
 
-  constructor(batch: Batch, error: DataError) {
-    super(error.message, { cause: error });
+  constructor(batch: Batch, error: unknown) {
+    super(messageOf(error), { cause: error });
     this.batch = batch;
     this.error = error;
   }
@@ -21,11 +21,10 @@ export class Truncated extends Error {
  * Cuts a batch before the event that failed.
  * @param good the results of the events before it
  * @param failed the index of the failed event in `batch.events`
- * @param cause what was thrown; a DataError is kept as it is
+ * @param error why the pipeline ends there
  */
-export function truncate(batch: Batch, good: Event[], failed: number, step: string, cause: unknown): Truncated {
+export function truncate(batch: Batch, good: Event[], failed: number, error: unknown): Truncated {
   const event = batch.events[failed];
-  const error = cause instanceof DataError ? cause : new DataError(step, event, cause);
   const watermark = event === undefined ? batch.watermark : Math.min(event.watermark, batch.watermark);
   return new Truncated({ events: good, position: positionBefore(batch, failed), watermark }, error);
 }

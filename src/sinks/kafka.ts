@@ -146,7 +146,7 @@ class KafkaSink implements Sink {
     } catch (error) {
       if (!(error instanceof RecordRefusedError)) throw error;
       const event = events[records.indexOf(error.record)];
-      throw new DataError(KIND, event === undefined ? undefined : { origin: event.origin, offset: event.offset }, error);
+      throw new DataError(KIND, event, error);
     }
   }
 
@@ -192,7 +192,7 @@ class KafkaSink implements Sink {
         `the record has about ${record.size} bytes, more than the limit of ${maxMessageBytes} (maxMessageBytes) for topic "${topic}"`,
       );
     } catch (error) {
-      return new DataError(KIND, { origin: event.origin, offset: event.offset }, error);
+      return new DataError(KIND, event, error);
     }
   }
 }

@@ -8,13 +8,14 @@ import type { Batch, Event, Origin, Position } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
 import type { Clock } from "../clock.ts";
 import { sleep } from "../clock.ts";
-import type { SourceSpec } from "../contracts.ts";
+import type { Failures, SourceSpec } from "../contracts.ts";
 import { DataError, MillraceError, messageOf, NotReadyError } from "../errors.ts";
 import { decode } from "../values.ts";
 import type { FileRecords } from "./file-lines.ts";
 import { LineTooLongError, readLines } from "./file-lines.ts";
 import { readRows, RowError } from "./file-rows.ts";
 import { Pacer } from "./pace.ts";
+import { refused } from "./refused.ts";
 import { singlePartition } from "./single-partition.ts";
 
 const formats = ["ndjson", "json", "csv", "text"] as const;
@@ -67,7 +68,7 @@ export function fileSource(settings: FileSourceSettings): SourceSpec {
       const path = resolve(context.directory ?? ".", config.path);
       await (await openFile(path)).close();
       const reader = new FileReader({ ...config, path, name: config.path, format }, context.clock);
-      return singlePartition(config.path, context.task.instance, (from, stop) => reader.read(from ?? 0, stop));
+      return singlePartition(config.path, context.task.instance, (from, stop, failures) => reader.read(from ?? 0, stop, failures));
     },
   };
 }
@@ -110,6 +111,12 @@ interface ReaderOptions {
   readonly maxLineBytes: number;
 }
 
+interface Pacing {
+  readonly pacer: Pacer;
+  readonly stop: AbortSignal;
+  readonly failures: Failures | undefined;
+}
+
 const MOST_EVENTS = 1024;
 const MOST_BYTES = 1_048_576;
 /** How long an idle source waits at most before it yields an empty batch, in milliseconds. */
@@ -126,7 +133,7 @@ class FileReader {
     this.#origin = { system: "file", name: options.name, partition: undefined };
   }
 
-  async *read(from: Position, stop: AbortSignal): AsyncGenerator<Batch> {
+  async *read(from: Position, stop: AbortSignal, failures: Failures | undefined): AsyncGenerator<Batch> {
     const { path, name, format, maxLineBytes, pace } = this.#options;
     await using file = await openFile(path);
     this.#origin = await originOf(name, file);
@@ -136,7 +143,7 @@ class FileReader {
       const chunks = format === "csv" ? readRows(file, from, maxLineBytes) : readLines(file, from, maxLineBytes);
       for await (const records of chunks) {
         position = Math.max(position, records.next);
-        const batches = pacer === undefined ? this.#batches(records) : this.#paced(records, pacer, stop);
+        const batches = pacer === undefined ? this.#batches(records, failures) : this.#paced(records, { pacer, stop, failures });
         for await (const batch of batches) {
           if (stop.aborted) return;
           yield batch;
@@ -150,14 +157,18 @@ class FileReader {
     yield { events: [], position, watermark: END_OF_INPUT };
   }
 
-  *#batches(records: FileRecords): Generator<Batch> {
+  *#batches(records: FileRecords, failures: Failures | undefined): Generator<Batch> {
     let events: Event[] = [];
     let bytes = 0;
     for (let index = 0; index < records.values.length; index++) {
       const event = this.#event(records, index);
-      if (event instanceof DataError) {
-        yield { events, position: records.lines[index] as number, watermark: NO_WATERMARK };
-        throw event;
+      try {
+        event.value = this.#decoded(event.value);
+      } catch (error) {
+        const end = refused(event, error, failures);
+        if (end === undefined) continue;
+        yield { events, position: event.offset, watermark: NO_WATERMARK };
+        throw end.thrown;
       }
       events.push(event);
       bytes += records.sizes[index] as number;
@@ -166,61 +177,64 @@ class FileReader {
       events = [];
       bytes = 0;
     }
-    if (events.length > 0) yield { events, position: records.next, watermark: NO_WATERMARK };
+    // Also where all were left out: they are done.
+    if (records.values.length > 0) yield { events, position: records.next, watermark: NO_WATERMARK };
   }
 
   /** Yields what is due, and an empty batch at least every second while nothing is. */
-  async *#paced(records: FileRecords, pacer: Pacer, stop: AbortSignal): AsyncGenerator<Batch> {
+  async *#paced(records: FileRecords, { pacer, stop, failures }: Pacing): AsyncGenerator<Batch> {
     let events: Event[] = [];
     for (let index = 0; index < records.values.length; index++) {
       const event = this.#event(records, index);
-      let wait = event instanceof DataError ? event : this.#wait(pacer, event);
-      for (; typeof wait === "number" && wait > 0; wait = this.#wait(pacer, event as Event)) {
-        yield { events, position: (event as Event).offset, watermark: NO_WATERMARK };
+      let due: () => number;
+      try {
+        due = this.#due(event, pacer);
+      } catch (error) {
+        const end = refused(event, error, failures);
+        if (end === undefined) continue;
+        yield { events, position: event.offset, watermark: NO_WATERMARK };
+        throw end.thrown;
+      }
+      for (let wait = due(); wait > 0; wait = due()) {
+        yield { events, position: event.offset, watermark: NO_WATERMARK };
         events = [];
         await sleep(Math.min(wait, IDLE), stop, this.#clock);
-      }
-      if (typeof wait !== "number" || event instanceof DataError) {
-        yield { events, position: records.lines[index] as number, watermark: NO_WATERMARK };
-        throw wait;
       }
       events.push(event);
       if (events.length < MOST_EVENTS) continue;
       yield { events, position: event.offset + 1, watermark: NO_WATERMARK };
       events = [];
     }
-    if (events.length > 0) yield { events, position: records.next, watermark: NO_WATERMARK };
+    if (records.values.length > 0) yield { events, position: records.next, watermark: NO_WATERMARK };
   }
 
-  #wait(pacer: Pacer, event: Event): number | DataError {
-    try {
-      return pacer.wait(this.#options.format === "csv" ? event.value : decode.json(event.value));
-    } catch (error) {
-      return new DataError("source", event, error);
-    }
+  /** Decodes an event, and tells how to ask for the milliseconds until it is due. */
+  #due(event: Event, pacer: Pacer): () => number {
+    event.value = this.#decoded(event.value);
+    const value = this.#options.format === "csv" ? event.value : decode.json(event.value);
+    pacer.wait(value);
+    return () => pacer.wait(value);
   }
 
-  #event(records: FileRecords, index: number): Event | DataError {
+  #decoded(value: unknown): unknown {
     const { format } = this.#options;
-    const origin = this.#origin;
-    const offset = records.lines[index] as number;
-    let value = records.values[index];
-    if (format === "text" || format === "json") {
-      try {
-        value = decode[format](value);
-      } catch (error) {
-        return new DataError("source", { origin, offset }, error);
-      }
-    }
+    return format === "text" || format === "json" ? decode[format](value) : value;
+  }
+
+  /** A record's event; its value is not decoded yet, but for a row. */
+  #event(records: FileRecords, index: number): Event {
+    const value = records.values[index];
     return {
       value,
       key: undefined,
       time: Number.NaN,
       headers: undefined,
-      origin,
-      offset,
+      origin: this.#origin,
+      offset: records.lines[index] as number,
       watermark: NO_WATERMARK,
       size: records.sizes[index] as number,
+      raw: value instanceof Uint8Array ? value : undefined,
+      rawKey: undefined,
     };
   }
 

@@ -102,7 +102,18 @@ function makeEvent(config: Settings, sequence: Position, padding: string, decode
   const time = config.start + sequence * config.step;
   const value = (scramble(random, config.seed) % 1000) / 10;
   const bytes = Buffer.from(`{"sequence":${sequence},"key":"${key}","at":${time},"value":${value}${padding}}`);
-  return { value: decode(bytes), key, time, headers: undefined, origin, offset: sequence, watermark: NO_WATERMARK, size: bytes.length };
+  return {
+    value: decode(bytes),
+    key,
+    time,
+    headers: undefined,
+    origin,
+    offset: sequence,
+    watermark: NO_WATERMARK,
+    size: bytes.length,
+    raw: bytes,
+    rawKey: key,
+  };
 }
 
 /** A 32-bit number that looks random but depends on the place alone (the finalizer of MurmurHash3). */

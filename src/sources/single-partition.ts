@@ -1,5 +1,5 @@
 import type { Batch, Position } from "../batch.ts";
-import type { Partition, Source } from "../contracts.ts";
+import type { Failures, Partition, Source } from "../contracts.ts";
 
 /**
  * A source with one partition and no broker to remember its position: instance 0 reads it, the others of the task have
@@ -9,7 +9,7 @@ import type { Partition, Source } from "../contracts.ts";
 export function singlePartition(
   name: string,
   instance: number,
-  read: (from: Position | undefined, stop: AbortSignal) => AsyncIterable<Batch>,
+  read: (from: Position | undefined, stop: AbortSignal, failures: Failures | undefined) => AsyncIterable<Batch>,
 ): Source {
   const never = new AbortController().signal;
   return {
@@ -18,7 +18,7 @@ export function singlePartition(
       yield {
         name,
         signal: never,
-        read: (from) => read(from, stop),
+        read: (from, failures) => read(from, stop, failures),
         commit: () => Promise.resolve(),
         [Symbol.asyncDispose]: () => Promise.resolve(),
       };

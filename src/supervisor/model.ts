@@ -100,12 +100,14 @@ export interface Totals {
   filtered: number;
   late: number;
   failed: number;
+  deadLettered: number;
+  skipped: number;
   retried: number;
   latency: LatencyStats | undefined;
 }
 
 export function noTotals(): Totals {
-  return { in: 0, out: 0, filtered: 0, late: 0, failed: 0, retried: 0, latency: undefined };
+  return { in: 0, out: 0, filtered: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, latency: undefined };
 }
 
 /** Adds what one attempt counted. */
@@ -116,6 +118,8 @@ export function addTotals(totals: Totals, more: Totals | RunStats | undefined): 
   totals.filtered += more.filtered;
   totals.late += more.late;
   totals.failed += more.failed;
+  totals.deadLettered += more.deadLettered;
+  totals.skipped += more.skipped;
   totals.retried += more.retried;
   totals.latency = addLatency(totals.latency, more.latency);
   return totals;
@@ -172,6 +176,8 @@ export interface InstanceView {
   readonly filtered: number;
   readonly late: number;
   readonly failed: number;
+  readonly deadLettered: number;
+  readonly skipped: number;
   readonly restarts: number;
 }
 
@@ -195,7 +201,7 @@ export function viewInvalid(task: InvalidTask): TaskView {
 }
 
 function viewInstance(instance: Instance): InstanceView {
-  const { in: read, out, filtered, late, failed } = instanceTotals(instance);
+  const { in: read, out, filtered, late, failed, deadLettered, skipped } = instanceTotals(instance);
   return {
     ...(instance.worker === undefined ? {} : { worker: instance.worker.number }),
     ...(instance.worker?.pid === undefined ? {} : { pid: instance.worker.pid }),
@@ -207,6 +213,8 @@ function viewInstance(instance: Instance): InstanceView {
     filtered,
     late,
     failed,
+    deadLettered,
+    skipped,
     restarts: instance.restarts,
   };
 }

@@ -99,6 +99,7 @@ export class Run {
       clock: systemClock,
       signal: this.#abandon.signal,
       mode: "run",
+      hide: (text) => this.#shown(text),
       waiting: (reason) => {
         waitsFor = reason === undefined ? undefined : this.#shown(reason);
         this.#listener.waiting(waitsFor);
@@ -141,6 +142,8 @@ function sameCounts(a: Counters, b: Counters): boolean {
     a.filtered === b.filtered &&
     a.late === b.late &&
     a.failed === b.failed &&
+    a.deadLettered === b.deadLettered &&
+    a.skipped === b.skipped &&
     a.retried === b.retried
   );
 }

@@ -14,6 +14,8 @@ function figures(task: string, more: Partial<TaskFigures> = {}): TaskFigures {
     filtered: 2,
     late: 1,
     failed: 0,
+    deadLettered: 8,
+    skipped: 9,
     retried: 3,
     inFlight: 4,
     lag: 5,

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import type { RunContext } from "../../src/contracts.ts";
-import { backoff, callPolicy, callWithPolicy } from "../../src/pipeline/call.ts";
+import { callPolicy, CallTimeoutError, callWithPolicy } from "../../src/pipeline/call.ts";
+import { backoff } from "../../src/pipeline/retry.ts";
 import { VirtualClock } from "../../src/virtual-clock.ts";
 
 test("back-off doubles from its factor and ends at 120 seconds", () => {
@@ -26,20 +27,20 @@ test("neither a timer nor a listener stays behind a call, however it ends", asyn
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, retried: 0, inFlight: 0 };
+  const counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, inFlight: 0 };
   const run = { clock, signal: watched, counters } as unknown as RunContext;
   const policy = callPolicy("call", { timeout: "1h" });
   const hangs = () => new Promise<number>(() => undefined);
 
-  assert.equal(await callWithPolicy(policy, () => 1, 0, run), 1);
-  await assert.rejects(
-    callWithPolicy(policy, () => Promise.reject(new Error("no")), 0, run),
-    { message: "no" },
-  );
-  const late = callWithPolicy(policy, hangs, 0, run);
-  await Promise.all([assert.rejects(late, { name: "CallTimeoutError" }), clock.advance(3_600_000)]);
+  const nothing = () => undefined;
+  const tries = { attempts: 1, first: 0, last: 0 };
+  assert.deepEqual(await callWithPolicy(policy, () => 1, nothing, run), { how: "answered", value: 1, tries });
+  const error = new Error("no");
+  assert.deepEqual(await callWithPolicy(policy, () => Promise.reject(error), nothing, run), { how: "failed", error, tries });
+  const [late] = await Promise.all([callWithPolicy(policy, hangs, nothing, run), clock.advance(3_600_000)]);
+  assert.equal(late.how === "failed" && late.error instanceof CallTimeoutError, true);
   assert.equal(listeners, 0);
-  const givenUp = callWithPolicy(policy, hangs, 0, run);
+  const givenUp = callWithPolicy(policy, hangs, nothing, run);
   abandon.abort(new Error("given up"));
   await assert.rejects(givenUp, { message: "given up" });
   assert.deepEqual([clock.next, counters.inFlight], [undefined, 0]);

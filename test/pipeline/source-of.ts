@@ -16,3 +16,8 @@ export function sourceOf<T>(timestamps: "timestamps" | "no timestamps" = "timest
 export function sinkOf(kind = "memory"): SinkSpec {
   return { kind, description: {}, open: () => Promise.reject(new Error("not opened in tests")) };
 }
+
+/** A spec of a box for dead letters, whose letters `runPipeline` collects. */
+export function boxOf(): SinkSpec {
+  return { ...sinkOf("box"), openLetters: () => Promise.reject(new Error("not opened in tests")) };
+}

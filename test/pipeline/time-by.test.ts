@@ -108,6 +108,8 @@ test("an idle partition's watermark goes on with the wall clock, from where it w
   assert.deepEqual((await windows(tumbling(50), [...at(0, 10), advance(60), ...at(20), advance(60)], idle)).results, []);
 });
 
+const byValue = { name: "timeBy", timeOf: Number, outOfOrderness: 0, maxAhead: undefined };
+
 test("neither an outage of the source nor a stop of what is behind counts as idleness", async () => {
   const clock = new VirtualClock();
   let away = false;
@@ -116,7 +118,7 @@ test("neither an outage of the source nor a stop of what is behind counts as idl
     yield { events: [eventOf(10, 0)], position: 1, watermark: NO_WATERMARK };
     await new Promise(() => undefined);
   };
-  const output = timeByStep("timeBy", Number, 0, 100)(input(), run)[Symbol.asyncIterator]();
+  const output = timeByStep(byValue, 100)(input(), run)[Symbol.asyncIterator]();
   const watermarks: number[] = [];
   const ask = async () => void watermarks.push(((await output.next()) as IteratorYieldResult<Batch>).value.watermark);
   await ask();
@@ -153,7 +155,7 @@ test("time in which the whole process stood still does not count as idleness", a
     await gate.promise;
     yield { events: [eventOf(40_000, 1)], position: 2, watermark: NO_WATERMARK };
   }
-  const output = timeByStep("timeBy", Number, 0, 30_000)(input(), run)[Symbol.asyncIterator]();
+  const output = timeByStep(byValue, 30_000)(input(), run)[Symbol.asyncIterator]();
   await output.next();
   const next = output.next();
   await until("it waits", () => timer !== undefined);

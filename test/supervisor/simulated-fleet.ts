@@ -242,6 +242,8 @@ function statsOf(events: number): RunStats {
     filtered: 0,
     late: 0,
     failed: 0,
+    deadLettered: 0,
+    skipped: 0,
     retried: 0,
     inFlight: 0,
     lag: 0,

@@ -1,5 +1,6 @@
 import type { Event, Origin, Position } from "../../batch.ts";
-import { DataError, MillraceError } from "../../errors.ts";
+import type { Failures } from "../../contracts.ts";
+import { MillraceError } from "../../errors.ts";
 import { Heap } from "../heap.ts";
 import type { ItemLog, Tracked } from "../state/item-log.ts";
 import { UNSAVED } from "../state/item-log.ts";
@@ -36,9 +37,19 @@ export interface PaneLimits {
   readonly maxHeldBytes: number;
 }
 
+/** In the place of a result that could not be made. */
+export const NO_RESULT = Symbol("no result");
+
 /** The state of a window step grew beyond its limits. */
 export class WindowLimitError extends MillraceError {
   override readonly name = "WindowLimitError";
+}
+
+/** What windows are worked on with. */
+export interface PaneTools {
+  readonly failures: Failures;
+  /** Notes which windows change between two checkpoints. */
+  readonly log: ItemLog<Pane>;
 }
 
 /** Makes windows, adds events to them, gives their results, and keeps count of what is held. */
@@ -47,7 +58,6 @@ export class Panes {
   readonly #fold: ReadyFold<unknown>;
   readonly #holds: "values" | "fold";
   readonly #limits: PaneLimits;
-  /** Notes which windows change between two checkpoints. */
   readonly #log: ItemLog<Pane>;
   /** The window with the earliest record is at the top. One whose earliest record changed has a new hold. */
   readonly #holding = new Heap<Hold>(
@@ -58,13 +68,15 @@ export class Panes {
   #heldEvents = 0;
   #heldBytes = 0;
   #sequence = 0;
+  readonly #failures: Failures;
 
-  constructor(step: string, fold: ReadyFold<unknown>, holds: "values" | "fold", limits: PaneLimits, log: ItemLog<Pane>) {
+  constructor(step: string, fold: ReadyFold<unknown>, holds: "values" | "fold", limits: PaneLimits, tools: PaneTools) {
+    this.#failures = tools.failures;
     this.#step = step;
     this.#fold = fold;
     this.#holds = holds;
     this.#limits = limits;
-    this.#log = log;
+    this.#log = tools.log;
   }
 
   /** How much there is to save: windows, and the values that they hold. */
@@ -140,10 +152,11 @@ export class Panes {
    * @param time the result's event time: the last moment of the window
    * @param watermark the watermark before the result
    * @param end the end that the result tells; default the window's own
-   * @throws DataError at the window's first record when the result can't be made; the window then stays open
+   * A result that can't be made is taken out: the event's value is then NO_RESULT.
+   * @throws DataError at the window's first record when the policy for that is to fail; the window then stays open
    */
   close(pane: Pane, time: number, watermark: number, end: number = pane.end): Event {
-    const result = this.#resultOf(pane);
+    const result = this.#resultOf(pane, time, watermark, end);
     this.#log.remove(pane);
     pane.open = "closed";
     this.#open -= 1;
@@ -154,16 +167,9 @@ export class Panes {
     const { key, start, count } = pane;
     // Heaps may hold the window for a while yet.
     pane.state = undefined;
-    return {
-      value: this.#holds === "values" ? { key, start, end, count, values: result } : { key, start, end, count, value: result },
-      key,
-      time,
-      headers: undefined,
-      origin: pane.origin,
-      offset: pane.firstOffset,
-      watermark,
-      size: pane.bytes,
-    };
+    if (result === NO_RESULT) return eventOf(pane, NO_RESULT, time, watermark);
+    const value = this.#holds === "values" ? { key, start, end, count, values: result } : { key, start, end, count, value: result };
+    return eventOf(pane, value, time, watermark);
   }
 
   /** The offset of the earliest record of all open windows; undefined if none is open. */
@@ -171,11 +177,13 @@ export class Panes {
     return this.#holding.peek()?.offset;
   }
 
-  #resultOf(pane: Pane): unknown {
+  #resultOf(pane: Pane, time: number, watermark: number, end: number): unknown {
     try {
       return this.#fold.result(pane.state);
     } catch (cause) {
-      throw new DataError(this.#step, { origin: pane.origin, offset: pane.firstOffset }, cause);
+      const { key, start, count, state } = pane;
+      this.#failures.take(this.#step, eventOf(pane, { key, start, end, count, state }, time, watermark), cause);
+      return NO_RESULT;
     }
   }
 
@@ -189,4 +197,8 @@ export class Panes {
       `step "${this.#step}": ${what}, which is the limit; use fold, smaller windows, less lateness or fewer keys, or raise ${option}`,
     );
   }
+}
+
+function eventOf({ key, origin, firstOffset, bytes }: Pane, value: unknown, time: number, watermark: number): Event {
+  return { value, key, time, headers: undefined, origin, offset: firstOffset, watermark, size: bytes };
 }

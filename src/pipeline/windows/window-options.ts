@@ -2,6 +2,7 @@ import type { Description, SinkSpec } from "../../contracts.ts";
 import type { Duration } from "../../duration.ts";
 import { milliseconds } from "../../duration.ts";
 import { PlanError } from "../../errors.ts";
+import type { ErrorPolicy } from "../error-policy.ts";
 import { canBeOpened } from "../plan.ts";
 import { collect, readyFold } from "./fold.ts";
 import type { WindowSpec } from "./spec.ts";
@@ -12,6 +13,11 @@ import type { Grouping } from "./windows.ts";
 export interface WindowOptions {
   /** Names the step in the plan; default `window`. */
   readonly name?: string | undefined;
+  /**
+   * What becomes of an event that the fold's `add` throws on, and of a window whose `result` throws; default: as the pipeline's `onError`
+   * says. An `add` that throws because of what it already holds ends the task in any case.
+   */
+  readonly onError?: ErrorPolicy | undefined;
   /** How long after its end a window still takes events; default "0s". Its result waits for that. Not for count windows. */
   readonly lateness?: Duration | undefined;
   /** Where events go that came too late; default nowhere. They are counted in any case. */

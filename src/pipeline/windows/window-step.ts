@@ -2,7 +2,8 @@ import type { Barrier, Batch, Event, Origin, Position } from "../../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../batch.ts";
 import type { Clock } from "../../clock.ts";
 import type { RunContext, SinkSpec, Step } from "../../contracts.ts";
-import { DataError, MillraceError } from "../../errors.ts";
+import { failureOf } from "../failure-desk.ts";
+import { writeToSink } from "../sink-writes.ts";
 import { ItemLog } from "../state/item-log.ts";
 import { StepState } from "../state/step-state.ts";
 import { positionBefore } from "../truncated.ts";
@@ -12,7 +13,7 @@ import { CountWindows } from "./count-windows.ts";
 import type { ReadyFold } from "./fold.ts";
 import { PaneCodec } from "./pane-codec.ts";
 import type { PaneLimits } from "./pane.ts";
-import { Panes } from "./pane.ts";
+import { NO_RESULT, Panes, WindowLimitError } from "./pane.ts";
 import { SessionWindows } from "./session-windows.ts";
 import type { WindowSpec } from "./spec.ts";
 import { TimeWindows } from "./time-windows.ts";
@@ -57,7 +58,7 @@ async function beginWork(plan: WindowPlan, run: RunContext): Promise<WindowWork>
   const memory = run.memory instanceof StepState ? run.memory : undefined;
   const codec = new PaneCodec(plan.name, plan.holds, (memory?.restored as SavedValue | undefined)?.origins);
   const { log, items } = memory === undefined ? { log: new ItemLog(codec), items: [] } : await memory.items(codec);
-  const panes = new Panes(plan.name, plan.fold, plan.holds, plan.limits, log);
+  const panes = new Panes(plan.name, plan.fold, plan.holds, plan.limits, { failures: run.failures, log });
   const windows = openWindows(plan, panes);
   for (const pane of items) {
     panes.adopt(pane);
@@ -104,6 +105,11 @@ class WindowWork {
   readonly #save: (barrier: Barrier) => Promise<void>;
   /** Set where events have no use for their own time: the clock's is taken, which never goes back here. */
   readonly #clock: (() => number) | undefined;
+  /**
+   * `first`: each event is added to an empty state first, so that one whose fold throws leaves no trace in its windows: for
+   * policies that go on behind it.
+   */
+  readonly #trial: "first" | "none";
   #position: Position | undefined;
   #output = NO_WATERMARK;
 
@@ -113,6 +119,7 @@ class WindowWork {
     this.#panes = panes;
     this.#windows = windows;
     this.#save = save;
+    this.#trial = plan.holds === "fold" && run.failures.canTake(plan.name) ? "first" : "none";
     this.#clock = plan.spec.time === "processing" ? rising(run.clock) : undefined;
   }
 
@@ -142,10 +149,10 @@ class WindowWork {
     let index = 0;
     let failure: unknown;
     try {
-      for (; index < events.length; index++) this.#add(events[index] as Event, out, late);
+      for (; index < events.length; index++) this.#addOrTakeOut(events[index] as Event, out, late);
       this.#windows.advance(this.#watermarkAfter(batch), out);
-    } catch (cause) {
-      failure = cause instanceof MillraceError ? cause : new DataError(this.#plan.name, events[index], cause);
+    } catch (error) {
+      failure = error;
     }
     const done = failure === undefined ? batch.position : positionBefore(batch, index);
     await this.#giveLate(late);
@@ -154,13 +161,25 @@ class WindowWork {
     if (failure !== undefined) throw failure;
   }
 
-  #add(event: Event, out: Event[], late: Event[]): void {
+  #addOrTakeOut(event: Event, out: Event[], late: Event[]): void {
+    const { name, fold } = this.#plan;
     const now = this.#clock?.();
     const watermark = now ?? event.watermark;
     if (watermark >= this.#windows.due) this.#windows.advance(watermark, out);
     const time = now ?? event.time;
-    if (Number.isNaN(time)) throw new TypeError("the event has no event time; set one with timeBy");
-    if (this.#windows.add(event, time, watermark, out) === "late") late.push(event);
+    try {
+      if (Number.isNaN(time)) throw new TypeError("the event has no event time; set one with timeBy");
+      if (this.#trial === "first") fold.add(fold.init(), event.value, event);
+    } catch (cause) {
+      this.#run.failures.take(name, event, cause);
+      return;
+    }
+    try {
+      if (this.#windows.add(event, time, watermark, out) === "late") late.push(event);
+    } catch (cause) {
+      // What it was added to can't be undone, so nothing may go on from here, whatever the policy says.
+      throw cause instanceof WindowLimitError ? cause : failureOf(name, event, cause);
+    }
   }
 
   #watermarkAfter(batch: Batch): number {
@@ -171,11 +190,15 @@ class WindowWork {
   async #giveLate(late: readonly Event[]): Promise<void> {
     if (late.length === 0) return;
     const { late: spec } = this.#plan;
-    if (spec !== undefined) await this.#run.sink(spec).write(late, this.#run.signal);
-    this.#run.counters.late += late.length;
+    const { counters, failures, signal } = this.#run;
+    const taken = new Set<Event>();
+    const end = spec === undefined ? undefined : await writeToSink(this.#run.sink(spec), late, signal, { taken, failures });
+    counters.late += (end?.written ?? late.length) - taken.size;
+    if (end?.failure !== undefined) throw end.failure;
   }
 
-  *#results(out: Event[], position: Position, watermark: number, barrier?: Barrier): Generator<Batch> {
+  *#results(given: Event[], position: Position, watermark: number, barrier?: Barrier): Generator<Batch> {
+    const out = given.some(({ value }) => value === NO_RESULT) ? given.filter(({ value }) => value !== NO_RESULT) : given;
     this.#output = Math.max(this.#output, this.#windows.outputWatermark(watermark));
     const held = this.#panes.held();
     this.#position = position;

@@ -1,8 +1,8 @@
 import type { Event, EventHeaders, Origin } from "../batch.ts";
 import { NO_WATERMARK } from "../batch.ts";
+import { decodeToken } from "../tokens.ts";
 import type { Delivery } from "./delivery.ts";
 import { headerValue, keyText, readHeaders } from "./headers.ts";
-import { decodeToken } from "./subjects.ts";
 
 /** The header that carries an event's key where nothing else is set, for source and sink alike. NATS knows no keys. */
 export const KEY_HEADER = "Millrace-Key";

@@ -10,12 +10,13 @@ import type { NatsLink } from "../nats/connection.ts";
 import { leaseLink } from "../nats/connection.ts";
 import { KEY_HEADER } from "../nats/events.ts";
 import { encodeHeaders, headerLine, keyLine } from "../nats/headers.ts";
-import { MessageIds } from "../nats/message-ids.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import { Publisher } from "../nats/publisher.ts";
-import { encodeToken, NAME_FORM } from "../nats/subjects.ts";
+import { NAME_FORM } from "../nats/subjects.ts";
 import type { Target } from "../nats/target.ts";
 import { ensureTarget } from "../nats/target.ts";
+import { ID_HEADER, ResultIds } from "../result-ids.ts";
+import { encodeToken } from "../tokens.ts";
 import { encoderFor } from "../values.ts";
 
 const KIND = "jetstream";
@@ -26,6 +27,9 @@ const MAX_IN_FLIGHT = 8;
 const OPEN_PATIENCE = 2000;
 const ENCODER = new TextEncoder();
 const EMPTY = new Uint8Array(0);
+
+/** Headers that mean something to the server, and the id of the record that an event came from: its result has another. */
+const NOT_PASSED_ON = new RegExp(`^(nats-|${ID_HEADER}$)`, "i");
 
 /** JetStream: the message is larger than the stream takes. */
 const MESSAGE_TOO_LARGE = 10_054;
@@ -73,7 +77,7 @@ type Config = z.output<typeof jetstreamSinkConfig>;
 /**
  * Stores each event as a message. Bytes and text are written as they are, anything else as JSON unless `format` says
  * otherwise, null and undefined as an empty payload. Headers go along, except those that mean something to the server
- * (`Nats-…`); the key goes into a header.
+ * (`Nats-…`) and the id of the record that it came from; the key goes into a header.
  *
  * A message carries an id (`Nats-Msg-Id`) that is the same when the event is written again, so that the stream drops the
  * repeat within its duplicate window (2 minutes by default). Two sinks of one task with the same subject are one to it.
@@ -107,7 +111,7 @@ class JetStreamSink implements Sink {
   readonly #lease: Lease<NatsLink>;
   readonly #api: JetStreamApi;
   readonly #publisher: Publisher;
-  readonly #ids: MessageIds;
+  readonly #ids: ResultIds;
   readonly #encode: (value: unknown) => Uint8Array | string | null;
   readonly #keyHeader: string | undefined;
   readonly #keyed: boolean;
@@ -137,7 +141,7 @@ class JetStreamSink implements Sink {
         ),
       (count) => this.#tellRepeats(count),
     );
-    this.#ids = new MessageIds(context.task.id, `${context.part ?? "sink"}:${encodeToken(config.subject)}`);
+    this.#ids = new ResultIds(context.task.id, `${context.part ?? "sink"}:${encodeToken(config.subject)}`);
     this.#encode = encoderFor(config.format);
     this.#keyHeader = config.key === "none" ? undefined : config.key.header;
     this.#keyed = config.subject.includes(KEY);
@@ -221,10 +225,11 @@ class JetStreamSink implements Sink {
   }
 
   #headers(event: Event): Uint8Array {
-    let lines = `Nats-Msg-Id: ${this.#ids.next(event)}\r\n`;
+    let lines = `Nats-Msg-Id: ${this.#ids.of(event)}\r\n`;
     if (event.key !== undefined && this.#keyHeader !== undefined) lines += keyLine(this.#keyHeader, event.key);
     if (event.headers !== undefined) {
-      for (const [name, value] of event.headers) if (name !== this.#keyHeader && !/^nats-/i.test(name)) lines += headerLine(name, value);
+      for (const [name, value] of event.headers)
+        if (name !== this.#keyHeader && !NOT_PASSED_ON.test(name)) lines += headerLine(name, value);
     }
     return encodeHeaders(lines);
   }

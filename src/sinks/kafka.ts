@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import type { Event } from "../batch.ts";
+import type { Event, EventHeaders } from "../batch.ts";
 import type { KafkaConnection } from "../connections.ts";
 import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
 import { DataError, PlannedStop } from "../errors.ts";
@@ -8,6 +8,7 @@ import { abortable } from "../kafka/abortable.ts";
 import { BATCH_OVERHEAD, type OutgoingRecord, outgoingRecord } from "../kafka/outgoing-record.ts";
 import type { KafkaProducer, NewTopic, ProducerSettings, TopicWriter } from "../kafka/producer.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES, RecordRefusedError } from "../kafka/producer.ts";
+import { ID_HEADER, ResultIds } from "../result-ids.ts";
 import { encoderFor, FORMATS } from "../values.ts";
 
 const KIND = "kafka";
@@ -30,6 +31,7 @@ export const kafkaSinkConfig = z.strictObject({
   key: z.enum(["event", "none"]).default("event").describe("whether the event's key is the record's key, or records have none"),
   keyEncoding: z.enum(["utf8", "latin1"]).default("utf8").describe("how the text of a key becomes bytes; as the source read it"),
   compression: z.enum(["none", "gzip", "snappy", "lz4", "zstd"]).default("none").describe("how record batches are compressed"),
+  ids: z.boolean().default(true).describe("whether records carry the id of the result in the header millrace-id"),
   create: z
     .union([z.boolean(), z.strictObject({ partitions: count, replicas: count })])
     .default(false)
@@ -49,7 +51,7 @@ type Settings = z.output<typeof kafkaSinkConfig>;
 
 /**
  * Writes each event as a record of a topic: its key is the record's key, its time the record's timestamp, its headers the
- * record's headers. Bytes and text are written as they are, anything else as JSON unless `format` says otherwise; null and
+ * record's headers, and the result's id the header `millrace-id`: it is the same when a crash makes the event be written again. Bytes and text are written as they are, anything else as JSON unless `format` says otherwise; null and
  * undefined are tombstones. Keys are spread over partitions as Java's producer does it.
  * @throws {z.ZodError} when the settings are wrong
  */
@@ -97,6 +99,7 @@ class KafkaSink implements Sink {
   readonly #lease: Lease<KafkaProducer>;
   readonly #context: OpenContext;
   readonly #encode: (value: unknown) => Uint8Array | string | null;
+  readonly #ids: ResultIds | undefined;
   #writer: TopicWriter | undefined;
   #opening: Promise<void> | undefined;
   readonly #closed = new AbortController();
@@ -107,6 +110,7 @@ class KafkaSink implements Sink {
     this.#lease = lease;
     this.#context = context;
     this.#encode = encoderFor(settings.format);
+    this.#ids = settings.ids ? new ResultIds(context.task.id, context.part ?? "sink") : undefined;
   }
 
   async prepare(): Promise<void> {
@@ -180,13 +184,22 @@ class KafkaSink implements Sink {
     else this.#context.logger.warn({ topic, reason }, "records can't be written; waiting");
   }
 
+  /** Those of the event, with the result's id in the place of the one that its record had. */
+  #headers(event: Event): EventHeaders | undefined {
+    const { headers } = event;
+    if (this.#ids === undefined) return headers;
+    const own = [ID_HEADER, this.#ids.of(event)] as const;
+    if (headers === undefined) return [own];
+    return headers.some(([name]) => name === ID_HEADER) ? [...headers.filter(([name]) => name !== ID_HEADER), own] : [...headers, own];
+  }
+
   /** The record of an event, or why there can't be one. */
   #record(event: Event): OutgoingRecord | DataError {
     const { key, keyEncoding, maxMessageBytes, topic } = this.#settings;
     const text = key === "none" ? undefined : event.key;
     const bytes = text === undefined || keyEncoding === "utf8" ? text : Buffer.from(text, "latin1");
     try {
-      const record = outgoingRecord(bytes, this.#encode(event.value), event.time, event.headers);
+      const record = outgoingRecord(bytes, this.#encode(event.value), event.time, this.#headers(event));
       if (record.size + BATCH_OVERHEAD <= maxMessageBytes) return record;
       throw new RangeError(
         `the record has about ${record.size} bytes, more than the limit of ${maxMessageBytes} (maxMessageBytes) for topic "${topic}"`,

@@ -5,8 +5,9 @@ import { z } from "zod";
 import type { Event } from "../batch.ts";
 import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
 import { DataError, InfrastructureError, NotReadyError } from "../errors.ts";
+import { ResultIds } from "../result-ids.ts";
 import { maskUrl } from "../secrets.ts";
-import type { Database } from "../sql/database.ts";
+import type { Database, Statement } from "../sql/database.ts";
 import { RowRefusedError } from "../sql/database.ts";
 import { Outage } from "./outage.ts";
 import { Queue } from "./queue.ts";
@@ -31,9 +32,16 @@ export const sqlSinkConfig = z
       ),
     mode: z.enum(["insert", "upsert"]).default("insert").describe("upsert: a row with the same key is replaced"),
     key: z.array(z.string().min(1)).min(1).optional().describe("for upsert: the columns of a unique key"),
+    id: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("for insert: a column with a unique key that takes the result's id, so that a repeat after a crash is left out"),
     batch: z.int().min(1).max(10_000).default(500).describe("rows of one statement at most"),
   })
   .refine(({ mode, key }) => (mode === "upsert") === (key !== undefined), "upsert needs key, and insert takes none")
+  .refine(({ mode, id }) => mode === "insert" || id === undefined, "id is for insert; upsert replaces a repeat by its key already")
+  .refine(({ id, columns }) => id === undefined || !Object.hasOwn(columns ?? {}, id), "the column of id must not be one of columns")
   .refine(
     ({ key, columns }) => columns === undefined || (key ?? []).every((name) => Object.hasOwn(columns, name)),
     "every column of key must be one of columns",
@@ -48,7 +56,8 @@ const STEP = "sink sql";
 /**
  * Writes each event's value, an object, as a row of a table. Rows go in statements of many, each all or nothing, in order;
  * a row that the database refuses is a data error of its event, found by cutting the statement in two. A missing table is
- * waited for. After an outage, rows of `insert` may stand there twice; `upsert` replaces them.
+ * waited for. After an outage, rows of `insert` may stand there twice, unless `id` names a column for the
+ * result's id; `upsert` replaces them.
  * @throws {z.ZodError} when the settings are wrong
  */
 export function sqlSink(settings: SqlSinkSettings): SinkSpec {
@@ -92,6 +101,7 @@ class SqlSink implements Sink {
   readonly #config: Settings;
   readonly #outage: Outage;
   readonly #queue = new Queue();
+  readonly #ids: ResultIds;
   /** Those of all values so far. */
   #columns: readonly Column[] = [];
   #closed: Promise<void> | undefined;
@@ -100,6 +110,7 @@ class SqlSink implements Sink {
     this.#lease = lease;
     this.#config = config;
     this.#outage = new Outage(`sql ${config.table}`, context);
+    this.#ids = new ResultIds(context.task.id, context.part ?? "sink");
   }
 
   write(events: readonly Event[], signal: AbortSignal): Promise<void> {
@@ -112,9 +123,12 @@ class SqlSink implements Sink {
   }
 
   async #writeAll(events: readonly Event[], signal: AbortSignal): Promise<void> {
-    const { batch, columns: configured, key } = this.#config;
+    const { batch, columns: configured, key, id } = this.#config;
     const columns = (this.#columns = columnsOf(configured, this.#columns, events));
-    const size = Math.max(1, Math.min(batch, Math.floor(this.#lease.resource.maxParameters / Math.max(1, columns.length))));
+    const size = Math.max(
+      1,
+      Math.min(batch, Math.floor(this.#lease.resource.maxParameters / Math.max(1, columns.length + (id === undefined ? 0 : 1)))),
+    );
     // Which columns other values have must not tell what is written for this one.
     const absent = configured === undefined && key === undefined ? undefined : null;
     let rows: Row[] = [];
@@ -137,9 +151,7 @@ class SqlSink implements Sink {
 
   async #writeRows(rows: readonly Row[], columns: readonly Column[], signal: AbortSignal): Promise<void> {
     if (rows.length === 0) return;
-    const { table, key } = this.#config;
-    const kept = key === undefined ? rows : lastOfEachKey(rows, columns, key);
-    const statement = { table, columns: columns.map((column) => column.name), rows: kept.map((row) => row.values), key };
+    const statement = this.#statement(rows, columns);
     try {
       await this.#outage.waitOut(signal, () => this.#lease.resource.write(statement));
     } catch (error) {
@@ -149,5 +161,16 @@ class SqlSink implements Sink {
       await this.#writeRows(rows.slice(0, middle), columns, signal);
       await this.#writeRows(rows.slice(middle), columns, signal);
     }
+  }
+
+  #statement(rows: readonly Row[], columns: readonly Column[]): Statement {
+    const { table, key, id } = this.#config;
+    const names = columns.map(({ name }) => name);
+    if (id !== undefined) {
+      const values = rows.map((row) => [...row.values, this.#ids.of(row.event)]);
+      return { table, columns: [...names, id], rows: values, key: [id], repeats: "left out" };
+    }
+    const kept = key === undefined ? rows : lastOfEachKey(rows, columns, key);
+    return { table, columns: names, rows: kept.map((row) => row.values), key, repeats: "replaced" };
   }
 }

@@ -50,6 +50,14 @@ export function openPostgres(url: string): Database {
         throw classified(error, statement.table, secrets);
       }
     },
+    query: async (table, text, values) => {
+      try {
+        return (await pool.query<Record<string, unknown>>(text, [...values])).rows;
+      } catch (error) {
+        throw classified(error, table, secrets);
+      }
+    },
+    placeholder: (index) => `$${index}`,
     [Symbol.asyncDispose]: () => {
       closed ??= Promise.race([pool.end(), sleep(PATIENCE.close, undefined, { ref: false })]);
       return closed;

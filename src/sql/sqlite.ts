@@ -38,6 +38,14 @@ export function openSqlite(path: string): Database {
         throw classified(error, statement.table);
       }
     },
+    query: async (table, text, values) => {
+      try {
+        return database.prepare(text).all(...values.map(bindable));
+      } catch (error) {
+        throw classified(error, table);
+      }
+    },
+    placeholder: (index) => `?${index}`,
     [Symbol.asyncDispose]: () => {
       if (database.isOpen) database.close();
       return Promise.resolve();

@@ -40,8 +40,36 @@ for (const client of KAFKA_CLIENTS) {
       ],
     );
     assert.equal(read[0]?.ts, 5);
-    assert.deepEqual(read[0]?.headers, ["trace", "x"]);
+    assert.deepEqual(read[0]?.headers?.slice(0, 3), ["trace", "x", "millrace-id"]);
     assert.ok(Math.abs((read[1]?.ts ?? 0) - Date.now()) < 60_000, "an event without a time is written with today's");
+  });
+
+  test(`a result's id is its header, in the place of its record's, through ${client}`, async (t) => {
+    const topic = await makeTopic(address, 1);
+    const { origin } = event({});
+    const events = [
+      event({
+        origin,
+        value: 1,
+        headers: [
+          ["millrace-id", "before"],
+          ["trace", "x"],
+        ],
+      }),
+      event({ origin, value: 2 }),
+      event({ origin, value: 3 }),
+    ];
+    for (const settings of [{ topic }, { topic }, { topic, ids: false }]) {
+      await using sink = await open(t, settings, { connections: connections(client) });
+      await sink.write(events, never);
+    }
+    const written = (await readAll(address, topic)).map((record) => record.headers);
+    const [first, ...others] = written.slice(0, 3);
+    assert.deepEqual(first?.slice(0, 3), ["trace", "x", "millrace-id"]);
+    const ids = [first?.[3], ...others.map((each) => each?.[1])];
+    assert.equal(new Set(ids).size, 3);
+    assert.deepEqual(written.slice(3, 6), written.slice(0, 3), "the same when it is written again");
+    assert.deepEqual(written.slice(6), [["millrace-id", "before", "trace", "x"], undefined, undefined]);
   });
 
   test(`an event that can't be written is named through ${client}`, async (t) => {
@@ -119,6 +147,7 @@ test("settings that are wrong are refused, those that are left away have default
     key: "event",
     keyEncoding: "utf8",
     compression: "none",
+    ids: true,
     create: false,
     maxMessageBytes: 1_000_000,
   });

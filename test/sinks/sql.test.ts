@@ -68,6 +68,14 @@ async function write(t: TestContext, settings: SqlSinkSettings, ...batches: read
 
 for (const kind of ["PostgreSQL", "SQLite"] as const) {
   describe(`rows in ${kind}`, () => {
+    it("with an id are there once, however often they are written", async (t) => {
+      const { url, table, run } = await place(t, kind, "n integer, result text PRIMARY KEY");
+      const values = [{ n: 1 }, { n: 1 }, { n: 2 }];
+      for (const _ of [1, 2]) assert.equal(await write(t, { url, table, id: "result" }, values), undefined);
+      assert.equal(await write(t, { url, table, id: "result" }, values, [{ n: 3 }]), undefined);
+      assert.deepEqual(await run("SELECT n FROM TABLE_NAME ORDER BY n"), [{ n: 1 }, { n: 1 }, { n: 2 }, { n: 3 }]);
+    });
+
     it("have the fields of the values in the columns of their names, and null for what a value lacks", async (t) => {
       const { url, table, run } = await place(t, kind, 'a integer, "b c" text, d text, e text, f double precision');
       const batches = [

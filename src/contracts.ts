@@ -280,6 +280,11 @@ export interface DeadLetter {
   readonly holds: "record" | "derived";
   /** Bytes as they were read; null for a tombstone. */
   readonly value: Uint8Array | null;
+  /**
+   * How many bytes the value had, where the box could not hold it: `value` is null then, and the letter can't be replayed.
+   * Set by boxes only, where a letter is read.
+   */
+  readonly leftOut?: number | undefined;
   readonly key: string | undefined;
   readonly headers: EventHeaders | undefined;
   /** The event's time; NaN if it has none. */

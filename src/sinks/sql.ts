@@ -9,6 +9,7 @@ import { ResultIds } from "../result-ids.ts";
 import { maskUrl } from "../secrets.ts";
 import type { Database, Statement } from "../sql/database.ts";
 import { RowRefusedError } from "../sql/database.ts";
+import { SqlLetterBox } from "./letters/sql-box.ts";
 import { Outage } from "./outage.ts";
 import { Queue } from "./queue.ts";
 import type { Column, Row } from "./sql-rows.ts";
@@ -66,6 +67,16 @@ export function sqlSink(settings: SqlSinkSettings): SinkSpec {
   return {
     kind: "sql",
     description: { url: maskUrl(url), table, mode },
+    openLetters: async (context) => {
+      const box = new SqlLetterBox(await context.shared.lease(`sql ${url}`, () => openDatabase(url, context)), table, context);
+      try {
+        await box.check();
+      } catch (error) {
+        await box[Symbol.asyncDispose]();
+        throw error;
+      }
+      return box;
+    },
     open: async (context) => {
       const lease = await context.shared.lease(`sql ${url}`, () => openDatabase(url, context));
       try {

@@ -18,6 +18,7 @@ import { ensureTarget } from "../nats/target.ts";
 import { ID_HEADER, ResultIds } from "../result-ids.ts";
 import { encodeToken } from "../tokens.ts";
 import { encoderFor } from "../values.ts";
+import { JetStreamLetterBox } from "./letters/jetstream-box.ts";
 
 const KIND = "jetstream";
 const KEY = "{key}";
@@ -30,6 +31,8 @@ const EMPTY = new Uint8Array(0);
 
 /** Headers that mean something to the server, and the id of the record that an event came from: its result has another. */
 const NOT_PASSED_ON = new RegExp(`^(nats-|${ID_HEADER}$)`, "i");
+
+const FOR_THE_SERVER = /^nats-/i;
 
 /** JetStream: the message is larger than the stream takes. */
 const MESSAGE_TOO_LARGE = 10_054;
@@ -91,22 +94,40 @@ export function jetstreamSink(settings: JetStreamSinkSettings): SinkSpec {
   return {
     kind: KIND,
     description: { subject: config.subject, stream: config.stream, format: config.format },
-    open: async (context) => {
-      const sink = new JetStreamSink(config, context, await leaseLink(context));
-      try {
-        await sink.prepare();
-        return sink;
-      } catch (error) {
-        await sink[Symbol.asyncDispose]();
-        throw error;
-      }
+    open: (context) => open(config, context, NOT_PASSED_ON),
+    openLetters: async (context) => {
+      // The key is among what the letter says of itself.
+      const sink = await open({ ...config, format: undefined, key: "none" }, context, FOR_THE_SERVER);
+      const subject = { pattern: patternOf(config.subject), stream: config.stream };
+      return new JetStreamLetterBox(subject, sink, await leaseLink(context), context);
     },
   };
+}
+
+/** @param dropped names of headers that are not passed on */
+async function open(config: Config, context: OpenContext, dropped: RegExp): Promise<Sink> {
+  const sink = new JetStreamSink(config, context, await leaseLink(context), dropped);
+  try {
+    await sink.prepare();
+    return sink;
+  } catch (error) {
+    await sink[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** The subject with wildcards in the place of keys. */
+function patternOf(subject: string): string {
+  return subject
+    .split(".")
+    .map((token) => (token.includes(KEY) ? "*" : token))
+    .join(".");
 }
 
 class JetStreamSink implements Sink {
   readonly maxInFlight = MAX_IN_FLIGHT;
   readonly #config: Config;
+  readonly #dropped: RegExp;
   readonly #context: OpenContext;
   readonly #lease: Lease<NatsLink>;
   readonly #api: JetStreamApi;
@@ -124,9 +145,10 @@ class JetStreamSink implements Sink {
   /** Why this user may not publish there. */
   #denied: string | undefined;
 
-  constructor(config: Config, context: OpenContext, lease: Lease<NatsLink>) {
+  constructor(config: Config, context: OpenContext, lease: Lease<NatsLink>, dropped: RegExp) {
     const link = lease.resource;
     this.#config = config;
+    this.#dropped = dropped;
     this.#context = context;
     this.#lease = lease;
     this.#api = new JetStreamApi(link, context.clock, (reason) => context.waiting(reason));
@@ -145,10 +167,7 @@ class JetStreamSink implements Sink {
     this.#encode = encoderFor(config.format);
     this.#keyHeader = config.key === "none" ? undefined : config.key.header;
     this.#keyed = config.subject.includes(KEY);
-    this.#pattern = config.subject
-      .split(".")
-      .map((token) => (token.includes(KEY) ? "*" : token))
-      .join(".");
+    this.#pattern = patternOf(config.subject);
     this.#unwatch = [
       link.watch((_, reason) => context.waiting(reason)),
       link.denials.watch(this.#pattern, "no message can be stored there", (reason) => {
@@ -229,7 +248,7 @@ class JetStreamSink implements Sink {
     if (event.key !== undefined && this.#keyHeader !== undefined) lines += keyLine(this.#keyHeader, event.key);
     if (event.headers !== undefined) {
       for (const [name, value] of event.headers)
-        if (name !== this.#keyHeader && !NOT_PASSED_ON.test(name)) lines += headerLine(name, value);
+        if (name !== this.#keyHeader && !this.#dropped.test(name)) lines += headerLine(name, value);
     }
     return encodeHeaders(lines);
   }

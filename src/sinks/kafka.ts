@@ -10,6 +10,7 @@ import type { KafkaProducer, NewTopic, ProducerSettings, TopicWriter } from "../
 import { DEFAULT_MAX_MESSAGE_BYTES, RecordRefusedError } from "../kafka/producer.ts";
 import { ID_HEADER, ResultIds } from "../result-ids.ts";
 import { encoderFor, FORMATS } from "../values.ts";
+import { KafkaLetterBox } from "./letters/kafka-box.ts";
 
 const KIND = "kafka";
 
@@ -62,6 +63,11 @@ export function kafkaSink(settings: KafkaSinkSettings): SinkSpec {
     kind: KIND,
     description: { topic, format, key: key === "event" ? undefined : key, compression: compression === "none" ? undefined : compression },
     open: (context) => open(checked, context),
+    openLetters: async (context) => {
+      // Letters are bytes, and have ids of their own.
+      const sink = await open({ ...checked, format: undefined, ids: false }, context);
+      return new KafkaLetterBox(topic, sink, context);
+    },
   };
 }
 

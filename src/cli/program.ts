@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { VERSION } from "../version.ts";
 import { EXIT } from "./exit-codes.ts";
 import { reportFailure } from "./failures.ts";
+import { addLetters } from "./letters/program.ts";
 import { type SettingsFlags, withSettings } from "./settings-flags.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -48,6 +49,7 @@ function createProgram(surroundings: Surroundings, exit: (code: number) => void)
     };
   addRunning(program, does);
   addLooking(program, does);
+  addLetters(program, { does, examples, positiveNumber });
   addNew(program, does);
   return program.addHelpText("after", examples("millrace new my-product", "millrace validate", "millrace run"));
 }
@@ -74,12 +76,16 @@ function addRunning(program: Command, does: Does): void {
     .addOption(new Option("--format <format>", "of the input file (default: by its name)").choices(["ndjson", "json", "csv", "text"]))
     .option("--output <file>", "write to this file in the place of the task's sinks; - for stdout")
     .option("--limit <n>", "stop after so many events, as if the input ended there", positiveNumber)
+    .option("--letter <letter-id>", "read that dead letter of the task in the place of its source; nothing is written or resolved")
+    .option("--dead-letters", "read all its dead letters in the place of its source; nothing is written or resolved")
+    .option("--sink <json>", "with those: where they are, if that is not what the pipeline names, as JSON of a sink")
     .option("--task <json>", "a task that needs to be in no store, as JSON, or @FILE")
     .addHelpText(
       "after",
       examples(
         "millrace debug pumps --limit 10",
         "millrace debug pumps --input readings.ndjson --output -",
+        "millrace debug pumps --letter 4bf92f3577b34da6a3ce929d0e0e4736",
         `millrace debug --task '{"id":"try","product":"example","config":{}}'`,
         "node --inspect-brk node_modules/millrace/bin/millrace.js debug pumps",
       ),
@@ -131,6 +137,9 @@ export interface DebugFlags extends SettingsFlags {
   readonly output?: string;
   readonly limit?: number;
   readonly task?: string;
+  readonly letter?: string;
+  readonly deadLetters?: true;
+  readonly sink?: string;
 }
 
 /** The flags of `config`. */

@@ -13,7 +13,7 @@ import { Feed } from "./feed.ts";
 const FORGOTTEN_AFTER = 60_000;
 const LIMITS = { messages: 1024, bytes: 1_048_576 };
 /** JetStream's codes for a message that is not there. */
-const NOT_THERE: readonly number[] = [10_037, 10_043, 10_057];
+const NOT_THERE: ReadonlySet<number> = new Set([10_037, 10_043, 10_057]);
 
 /** Which messages of a stream, and what events are made with. */
 export interface StoredMessages {
@@ -93,7 +93,7 @@ export async function deleteStored(api: JetStreamApi, stream: string, sequences:
     try {
       await api.ask(signal, ({ streams }) => streams.deleteMessage(stream, sequence, false));
     } catch (error) {
-      if (error instanceof JetStreamApiError && NOT_THERE.includes(error.code)) continue;
+      if (error instanceof JetStreamApiError && NOT_THERE.has(error.code)) continue;
       if (isDenied(error))
         throw new MillraceError(`NATS does not let this user delete messages: allow it to publish to $JS.API.STREAM.MSG.DELETE.${stream}`, {
           cause: error,

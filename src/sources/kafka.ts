@@ -69,6 +69,7 @@ export function kafkaSource(settings: KafkaSourceSettings): SourceSpec {
     group: config.group,
     from: config.from,
     format: config.format,
+    keyEncoding: config.keyEncoding === "utf8" ? undefined : config.keyEncoding,
     onOutOfRange: config.onOutOfRange,
   };
   return {

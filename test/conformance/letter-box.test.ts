@@ -163,10 +163,7 @@ for (const { name, make, client, limited } of HARNESSES) {
       await box.write([letterOf(1), letterOf(2), letterOf(1, { attempts: 2, lastFailure: Date.UTC(2026, 1, 1) })], never);
       await box.write([letterOf(2, { attempts: 3, lastFailure: Date.UTC(2026, 1, 2), step: "other" })], never);
       const back = await read(box);
-      assert.deepEqual(back.map(({ id, attempts }) => [id, attempts]).sort(), [
-        ["test:1", 2],
-        ["test:2", 3],
-      ]);
+      assert.deepEqual(back.map(({ id, attempts }) => `${id} ${attempts}`).sort(), ["test:1 2", "test:2 3"]);
     });
 
     it("leaves out what was resolved, until it fails again", async (t) => {

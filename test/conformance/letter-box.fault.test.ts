@@ -73,7 +73,7 @@ for (const { name, start, prepare } of HARNESSES) {
       await service.restart();
       await writing;
       assert.deepEqual(await idsIn(box), ["test:0", "test:1", "test:2"]);
-      assert.equal(context.reasons.at(-1), undefined);
+      await until("it is told that the outage is over", () => context.reasons.at(-1) === undefined);
       await service.kill();
       const resolving = box.resolve("test", ["test:1"], never);
       await service.restart();

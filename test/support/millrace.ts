@@ -24,6 +24,8 @@ export interface Place {
   readonly patience?: number;
   /** A command with its arguments that becomes this one, such as `nice`. */
   readonly wrapper?: readonly string[];
+  /** The program's main file, of another build; default that of this one. */
+  readonly main?: string | undefined;
 }
 
 const PATIENCE = 60_000;
@@ -31,10 +33,10 @@ const PATIENCE = 60_000;
 /** Starts `millrace` with these arguments, with no setting from the environment of the tests. */
 export function startMillrace(
   args: readonly string[],
-  { cwd, env, nodeFlags = [], patience = PATIENCE, wrapper = [] }: Place,
+  { cwd, env, nodeFlags = [], patience = PATIENCE, wrapper = [], main = MAIN }: Place,
 ): ChildProcessWithoutNullStreams {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MILLRACE_")));
-  const [command = "", ...rest] = [...wrapper, process.execPath, ...nodeFlags, MAIN, ...args];
+  const [command = "", ...rest] = [...wrapper, process.execPath, ...nodeFlags, main, ...args];
   return spawn(command, rest, {
     cwd,
     env: { ...clean, ...env },

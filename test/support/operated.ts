@@ -1,14 +1,13 @@
 /** Millrace as an operator runs it: a folder with settings, tasks and products, and `millrace run --config …` on it. */
 import type { ChildProcess } from "node:child_process";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import type { TestContext } from "node:test";
+import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import type { TaskView } from "../../src/supervisor/model.ts";
 import { type Ended, millrace, type Place, startMillrace } from "./millrace.ts";
 import { descendants, isAlive, signalAll } from "./processes.ts";
-import { tempFolder } from "./temp-folder.ts";
+import { type Owner, tempFolder } from "./temp-folder.ts";
 import { until } from "./until.ts";
 
 /** What is in an operator's folder. */
@@ -17,7 +16,7 @@ export interface SiteOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Their products and configs by their ids. */
   readonly tasks?: Readonly<Record<string, TaskOptions>>;
-  /** Folders of products in test/acceptance/products. */
+  /** Folders of products: their names in test/acceptance/products, or whole paths. */
   readonly products?: readonly string[];
 }
 
@@ -32,14 +31,15 @@ const PRODUCTS = fileURLToPath(new URL("../acceptance/products/", import.meta.ur
 /** A folder of settings, tasks and products, gone when the test ends. */
 export class Site {
   readonly folder: string;
-  readonly #t: TestContext;
+  readonly #t: Owner;
 
-  constructor(t: TestContext, { settings = {}, tasks = {}, products = ["relay"] }: SiteOptions) {
+  constructor(t: Owner, { settings = {}, tasks = {}, products = ["relay"] }: SiteOptions) {
     this.#t = t;
     this.folder = tempFolder(t);
     mkdirSync(join(this.folder, "tasks"));
     mkdirSync(join(this.folder, "products"));
-    for (const product of products) cpSync(join(PRODUCTS, product), join(this.folder, "products", product), { recursive: true });
+    for (const product of products)
+      cpSync(resolve(PRODUCTS, product), join(this.folder, "products", basename(product)), { recursive: true });
     const all = {
       products: ["products"],
       tasks: [{ files: "tasks" }],
@@ -79,6 +79,8 @@ export interface RunOptions {
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly wrapper?: readonly string[];
+  /** The program's main file, of another build; default that of this one. */
+  readonly main?: string | undefined;
   /** When it is killed, in milliseconds; default ten minutes. */
   readonly patience?: number;
 }
@@ -92,7 +94,7 @@ export class Running {
   output = "";
   #url: string | undefined;
 
-  constructor(t: TestContext, cwd: string, { flags = [], patience = 600_000, ...place }: RunOptions) {
+  constructor(t: Owner, cwd: string, { flags = [], patience = 600_000, ...place }: RunOptions) {
     const child = startMillrace(["run", "--config", "settings.yaml", ...flags], { cwd, patience, ...place });
     child.stdin.end();
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (this.output += text));

@@ -16,7 +16,7 @@ export interface KafkaNode {
   readonly id: number;
   readonly dir: string;
   readonly ports: Readonly<Record<"PLAINTEXT" | "CONTROLLER", number>> &
-    Readonly<Partial<Record<"SSL" | "SASL_PLAINTEXT" | "SASL_SSL", number>>>;
+    Readonly<Partial<Record<"SSL" | "SASL_PLAINTEXT" | "SASL_SSL" | "PROXIED", number>>>;
 }
 
 type Properties = Record<string, string>;
@@ -29,7 +29,7 @@ export async function writeProperties(
   certificates: Certificates | undefined,
 ): Promise<void> {
   const properties = {
-    ...brokerProperties(node, nodes),
+    ...brokerProperties(node, nodes, options),
     ...(certificates === undefined ? {} : await tlsProperties(node.dir, certificates)),
     ...(options.users === undefined ? {} : saslProperties(options.users)),
     ...options.properties,
@@ -37,7 +37,9 @@ export async function writeProperties(
   await writeFile(join(node.dir, "server.properties"), toText(properties));
 }
 
-function brokerProperties(node: KafkaNode, nodes: readonly KafkaNode[]): Properties {
+function brokerProperties(node: KafkaNode, nodes: readonly KafkaNode[], { proxyPort }: KafkaOptions): Properties {
+  const told = { ...node.ports, ...(proxyPort === undefined ? {} : { PROXIED: proxyPort }) };
+  const advertised = Object.entries(told).filter(([name]) => name !== "CONTROLLER");
   const listeners = Object.entries(node.ports).map(([name, port]) => `${name}://127.0.0.1:${port}`);
   const copies = String(Math.min(nodes.length, 3));
   const mostCopies = String(Math.max(1, Math.min(nodes.length, 3) - 1));
@@ -46,10 +48,11 @@ function brokerProperties(node: KafkaNode, nodes: readonly KafkaNode[]): Propert
     "node.id": String(node.id),
     "controller.quorum.voters": nodes.map(({ id, ports }) => `${id}@127.0.0.1:${ports.CONTROLLER}`).join(","),
     listeners: listeners.join(","),
-    "advertised.listeners": listeners.filter((listener) => !listener.startsWith("CONTROLLER")).join(","),
+    "advertised.listeners": advertised.map(([name, port]) => `${name}://127.0.0.1:${port}`).join(","),
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+    "listener.security.protocol.map":
+      "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
     "log.dirs": dataDir(node),
     "auto.create.topics.enable": "false",
     "offsets.topic.num.partitions": "4",

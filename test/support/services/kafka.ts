@@ -23,6 +23,8 @@ export interface KafkaOptions {
   readonly users?: Readonly<Record<string, string>>;
   /** More broker settings, which come before those set here. */
   readonly properties?: Readonly<Record<string, string>>;
+  /** Also listen where clients are told to come by this port of 127.0.0.1: that of a proxy before it. For one broker. */
+  readonly proxyPort?: number;
   /** The heap of each broker in MiB; default 512. */
   readonly heap?: number;
 }
@@ -33,6 +35,8 @@ export interface KafkaService extends Service {
   readonly tls: { readonly address: string; readonly certificates: Certificates } | undefined;
   /** With users, when they were given; `tlsAddress` when TLS was asked for, too. */
   readonly sasl: { readonly address: string; readonly tlsAddress: string | undefined } | undefined;
+  /** What the proxy stands before, `host:port`, when there is one. */
+  readonly behindProxy: string | undefined;
   /** Each broker by itself, in the order of their node ids, which begin at 1. */
   readonly brokers: readonly Service[];
 }
@@ -51,13 +55,14 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServi
   return new Cluster(dir, brokers, nodes, certificates);
 }
 
-async function planNode(id: number, dir: string, { tls, users }: KafkaOptions): Promise<KafkaNode> {
+async function planNode(id: number, dir: string, { tls, users, proxyPort }: KafkaOptions): Promise<KafkaNode> {
   const ports: KafkaNode["ports"] = {
     PLAINTEXT: await freePort(),
     CONTROLLER: await freePort(),
     ...(tls === true ? { SSL: await freePort() } : {}),
     ...(users === undefined ? {} : { SASL_PLAINTEXT: await freePort() }),
     ...(tls === true && users !== undefined ? { SASL_SSL: await freePort() } : {}),
+    ...(proxyPort === undefined ? {} : { PROXIED: await freePort() }),
   };
   return { id, dir: join(dir, `broker-${id}`), ports };
 }
@@ -113,6 +118,10 @@ class Cluster implements KafkaService {
   get sasl(): KafkaService["sasl"] {
     const address = this.#listeners("SASL_PLAINTEXT");
     return address === undefined ? undefined : { address, tlsAddress: this.#listeners("SASL_SSL") };
+  }
+
+  get behindProxy(): string | undefined {
+    return this.#listeners("PROXIED");
   }
 
   get logFile(): string {

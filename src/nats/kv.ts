@@ -25,6 +25,14 @@ export interface KvEntry {
   readonly deleted: boolean;
 }
 
+interface Opened {
+  readonly client: Client;
+  /** Settles when the bucket is there. */
+  readonly manager: Promise<JetStreamManager>;
+  /** Aborts when the client is closed. */
+  readonly lost: AbortSignal;
+}
+
 /** A bucket. Every call rejects with an InfrastructureError within seconds while NATS is away. */
 export class KvBucket {
   readonly #link: NatsLink;
@@ -33,7 +41,8 @@ export class KvBucket {
   readonly #leastPayload: number;
   readonly #clock: Clock;
   /** The client for which the bucket was looked at. */
-  #opened: { readonly client: Client; readonly manager: Promise<JetStreamManager> } | undefined;
+  #opened: Opened | undefined;
+  readonly #lost = new WeakMap<Client, AbortSignal>();
 
   /** @param leastPayload bytes that a message must be able to have */
   constructor(link: NatsLink, name: string, leastPayload: number, clock: Clock) {
@@ -121,13 +130,9 @@ export class KvBucket {
 
   async #ask<T>(request: (manager: JetStreamManager) => Promise<T>): Promise<T> {
     const client = await this.#connected();
+    const opened = this.#openedFor(client);
     try {
-      const answer = this.#manager(client).then(request);
-      // A client that is closed may leave a request without an end.
-      const lost = client.closed().then((error) => {
-        throw error instanceof Error ? error : new Error("the connection was lost");
-      });
-      return await Promise.race([answer, lost]);
+      return await orLost(opened.manager.then(request), opened.lost);
     } catch (error) {
       if (this.#opened?.client === client) this.#opened = undefined;
       throw error instanceof MillraceError ? error : this.#failure(error, client);
@@ -155,9 +160,19 @@ export class KvBucket {
     }
   }
 
-  #manager(client: Client): Promise<JetStreamManager> {
-    if (this.#opened?.client !== client) this.#opened = { client, manager: this.#open(client) };
-    return this.#opened.manager;
+  #openedFor(client: Client): Opened {
+    if (this.#opened?.client !== client) this.#opened = { client, manager: this.#open(client), lost: this.#lostOf(client) };
+    return this.#opened;
+  }
+
+  /** One for each client, however often the bucket is looked at. */
+  #lostOf(client: Client): AbortSignal {
+    const known = this.#lost.get(client);
+    if (known !== undefined) return known;
+    const lost = new AbortController();
+    this.#lost.set(client, lost.signal);
+    void client.closed().then((error) => lost.abort(error instanceof Error ? error : new Error("the connection was lost")));
+    return lost.signal;
   }
 
   /** Makes the bucket if it is missing, and looks whether it loses nothing. */
@@ -205,6 +220,16 @@ export class KvBucket {
       return new InfrastructureError(`${at}: JetStream refused: ${error.message} (${error.code})`, { cause: error });
     return new InfrastructureError(`${at} does not answer: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** A request's outcome, or why its connection was lost: a client that is closed may leave a request without an end. */
+function orLost<T>(request: Promise<T>, lost: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(lost.reason as Error);
+    if (lost.aborted) abort();
+    lost.addEventListener("abort", abort, { once: true });
+    request.then(resolve, reject).finally(() => lost.removeEventListener("abort", abort));
+  });
 }
 
 /** Why a bucket would lose what it was given, or undefined. */

@@ -6,6 +6,8 @@ import { PlanError } from "../errors.ts";
 import { batchStep } from "./batch-step.ts";
 import type { CallContext, CallOptions } from "./call.ts";
 import { callPolicy } from "./call.ts";
+import type { ErrorHandler, Failure, HandlerSteps } from "./error-handler.ts";
+import { checkHandlerSteps } from "./error-handler.ts";
 import type { ErrorPolicy } from "./error-policy.ts";
 import { describePolicy, errorPolicy } from "./error-policy.ts";
 import { flatMapStep } from "./flat-map.ts";
@@ -84,6 +86,8 @@ export interface ViaOptions {
 export interface ErrorOptions {
   /** When so many events fail that the task pauses; default: more than half of those of the last 30 s, and at least 100. */
   readonly breaker?: BreakerOptions | "off" | undefined;
+  /** For a handler: the step before which an event goes on that gets a value; default: behind the step that failed. */
+  readonly into?: string | undefined;
 }
 
 /** A window's result with the values themselves. Times in milliseconds since the epoch; the window is [start, end). */
@@ -141,9 +145,10 @@ export class Stream<T> {
    * source (a record that can't be decoded) and in the sinks (an event that they refuse). Default "fail": the task stops at that event;
    * "deadLetter" where the pipeline has a box for them.
    */
-  onError(policy: ErrorPolicy, options: ErrorOptions = {}): Stream<T> {
+  onError(policy: ErrorPolicy | ErrorHandler, options: ErrorOptions = {}): Stream<T> {
     if (this.#errors.onError !== undefined) throw new PlanError("onError: it stands for the whole pipeline, so give it once");
-    const onError = errorPolicy("the pipeline", policy);
+    const given = typeof policy === "function" ? { handle: policy, into: options.into } : policy;
+    const onError = errorPolicy("the pipeline", given, (steps) => Stream.handlerSteps("the pipeline", "onError.", steps));
     return new Stream<T>(this.#source, this.#steps, { ...this.#errors, onError, breaker: options.breaker });
   }
 
@@ -282,6 +287,17 @@ export class Stream<T> {
     return { source: this.#source, steps: this.#withEventTime(), sinks: all, ...plannedErrors(this.#steps, this.#errors) };
   }
 
+  /** The steps behind those that an error handler got. */
+  static handlerSteps(where: string, prefix: string, make: HandlerSteps["steps"]): readonly PlannedStep[] {
+    const made: unknown = make(new Stream<Failure>(FAILURES, [], { prefix }));
+    if (!(made instanceof Stream)) throw new PlanError(`${where}: onError.steps must return the stream that it makes of the failures`);
+    const { onError, deadLetter } = made.#errors;
+    if (onError !== undefined || deadLetter !== undefined)
+      throw new PlanError(`${where}: an error handler has no onError or deadLetter of its own`);
+    checkHandlerSteps(where, made.#steps);
+    return made.#steps;
+  }
+
   /** Windows go by the records' own timestamps where no `timeBy` says otherwise. */
   #withEventTime(): readonly PlannedStep[] {
     // Also count windows: they tell the times of their events.
@@ -301,7 +317,8 @@ export class Stream<T> {
   }
 
   #with<U>(step: Pick<PlannedStep, "name" | "kind" | "work"> & Partial<PlannedStep>, onError: unknown): Stream<U> {
-    const policy = errorPolicy(`step "${step.name}"`, onError);
+    const where = `step "${step.name}"`;
+    const policy = errorPolicy(where, onError, (steps) => Stream.handlerSteps(where, `${step.name}.onError.`, steps));
     const planned: PlannedStep = { ...BARE, ...step };
     const described = { ...planned, description: { ...planned.description, onError: describePolicy(policy) }, onError: policy };
     return new Stream<U>(this.#source, [...this.#steps, policy === undefined ? planned : described], this.#errors);
@@ -315,8 +332,9 @@ export class Stream<T> {
       if (taken(given)) throw new PlanError(`two steps are named "${given}"; names in a plan are unique`);
       return given;
     }
-    let name = method;
-    for (let number = 2; taken(name); number++) name = `${method}-${number}`;
+    const standard = `${this.#errors.prefix ?? ""}${method}`;
+    let name = standard;
+    for (let number = 2; taken(name); number++) name = `${standard}-${number}`;
     return name;
   }
 }
@@ -360,6 +378,16 @@ function callableOf<F>(name: string, given: unknown): F {
     `step "${name}": its function must give one result or a promise of it, and a generator gives many; see flatMap and via`,
   );
 }
+
+/** In the place of a source, for the steps of an error handler. */
+const FAILURES: SourceSpec = {
+  kind: "failures",
+  description: {},
+  finite: true,
+  timestamps: true,
+  partitioned: false,
+  open: () => Promise.reject(new Error("failures are no source")),
+};
 
 const BARE = { description: {}, stateful: false, side: undefined };
 

@@ -2,9 +2,12 @@ import type { Event } from "../batch.ts";
 import type { Counters, DeadLetter, Failures, LetterBox, OpenContext, Tries } from "../contracts.ts";
 import { DataError, InfrastructureError, OwnershipLostError, PlannedStop } from "../errors.ts";
 import { deadLetter } from "./dead-letter.ts";
-import type { ErrorAction, ErrorPolicy } from "./error-policy.ts";
+import type { ErrorAction, PlannedPolicy } from "./error-policy.ts";
 import { actionOf } from "./error-policy.ts";
+import type { WaitingFailure } from "./failure-queue.ts";
 import type { FloodBreaker } from "./flood-breaker.ts";
+import type { HandlerDesk } from "./handlers.ts";
+import { Handlers } from "./handlers.ts";
 import type { Plan } from "./plan.ts";
 import { StateError } from "./state/step-state.ts";
 
@@ -19,10 +22,12 @@ export interface FailureDeskOptions {
 }
 
 /** Decides by the plan what becomes of events that can't be processed, and keeps the dead letters until they are written. */
-export class FailureDesk implements Failures {
+export class FailureDesk implements Failures, HandlerDesk {
   readonly #options: FailureDeskOptions;
-  readonly #ofSteps: ReadonlyMap<string, ErrorPolicy>;
+  readonly #ofSteps: ReadonlyMap<string, PlannedPolicy>;
   readonly #standard: ErrorAction;
+  readonly #indexes: ReadonlyMap<string, number>;
+  readonly handlers: Handlers;
   #letters: DeadLetter[] = [];
   /** The writing of all letters that were handed over so far. */
   #writing: Promise<void> | undefined;
@@ -31,7 +36,9 @@ export class FailureDesk implements Failures {
     this.#options = options;
     const { steps, deadLetter: box } = options.plan;
     this.#ofSteps = new Map(steps.flatMap(({ name, onError }) => (onError === undefined ? [] : [[name, onError] as const])));
+    this.#indexes = new Map(steps.map(({ name }, index) => [name, index]));
     this.#standard = box === undefined ? "fail" : "deadLetter";
+    this.handlers = new Handlers(options.plan, this);
   }
 
   canTake(step: string): boolean {
@@ -41,18 +48,7 @@ export class FailureDesk implements Failures {
   take(step: string, event: Event, error: unknown, tries?: Tries): void {
     // No event is at fault, and none may be lost for it.
     if (error instanceof StateError) throw error;
-    const action = this.#actionOf(step, error);
-    if (action === "fail") throw failureOf(step, event, error);
-    const { breaker, counters, context } = this.#options;
-    breaker.failed(step, error);
-    if (action === "skip") {
-      counters.skipped += 1;
-      return;
-    }
-    const now = context.clock.now();
-    const { task, hide = asIs } = context;
-    this.#letters.push(deadLetter({ task, step, event, error, tries: tries ?? { attempts: 1, first: now, last: now }, hide }));
-    counters.deadLettered += 1;
+    this.#take({ step, event, error, tries }, this.#indexes.get(step));
   }
 
   /** For events that the source could not decode: nobody has counted them as read. */
@@ -60,10 +56,49 @@ export class FailureDesk implements Failures {
     canTake: (step) => this.canTake(step),
     take: (step, event, error, tries) => {
       this.#options.breaker.read(1);
-      this.take(step, event, error, tries);
+      this.#take({ step, event, error, tries }, -1);
       this.#options.counters.in += 1;
     },
   };
+
+  /** For the steps of error handlers: what fails there is not handled again. */
+  readonly afterHandler: Failures = {
+    canTake: () => this.#standard !== "fail",
+    take: (step, event, error, tries) => this.conclude({ step, event, error, tries }, undefined),
+  };
+
+  conclude(failure: WaitingFailure, action: ErrorAction | undefined): void {
+    const { plan, counters } = this.#options;
+    const { step, event, error } = failure;
+    const said = action ?? this.#standard;
+    if (said === "skip") counters.skipped += 1;
+    else if (said === "deadLetter" && plan.deadLetter !== undefined) this.#keep(failure);
+    else throw failureOf(step, event, error);
+  }
+
+  #take(failure: WaitingFailure, index: number | undefined): void {
+    const { step, event, error } = failure;
+    const policy = index === -1 ? undefined : this.#ofSteps.get(step);
+    const action = this.#isOfEvent(error)
+      ? (actionOf(policy, error) ?? actionOf(this.#options.plan.onError, error) ?? this.#standard)
+      : "fail";
+    if (action === "fail") throw failureOf(step, event, error);
+    this.#options.breaker.failed(step, error);
+    if (typeof action === "object") this.handlers.add(failure, action, index);
+    else this.conclude(failure, action);
+  }
+
+  #keep({ step, event, error, tries }: WaitingFailure): void {
+    const { counters, context } = this.#options;
+    const now = context.clock.now();
+    const { task, hide = asIs } = context;
+    this.#letters.push(deadLetter({ task, step, event, error, tries: tries ?? { attempts: 1, first: now, last: now }, hide }));
+    counters.deadLettered += 1;
+  }
+
+  #isOfEvent(error: unknown): boolean {
+    return !(error instanceof OwnershipLostError || error instanceof PlannedStop);
+  }
 
   /**
    * Writes the letters that were taken since the last call, behind those before.
@@ -81,12 +116,6 @@ export class FailureDesk implements Failures {
     // A failure is kept: no batch behind these letters may be done.
     writing.then(over, () => undefined);
     return writing;
-  }
-
-  #actionOf(step: string, error: unknown): ErrorAction {
-    // These are not about the event.
-    if (error instanceof OwnershipLostError || error instanceof PlannedStop) return "fail";
-    return actionOf(this.#ofSteps.get(step), error) ?? actionOf(this.#options.plan.onError, error) ?? this.#standard;
   }
 }
 

@@ -7,7 +7,7 @@ import { FailureDesk } from "./failure-desk.ts";
 import type { FloodBreaker } from "./flood-breaker.ts";
 import type { LatencyHistogram } from "./latency.ts";
 import { LatencyMeter } from "./latency.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan, PlannedStep } from "./plan.ts";
 import { writeToSink } from "./sink-writes.ts";
 import { withBarriers } from "./state/barriers.ts";
 import type { CheckpointOptions, PartitionCheckpoints } from "./state/checkpoints.ts";
@@ -144,9 +144,13 @@ async function pump(
   const write = (batch: Batch): Written | Promise<Written> => {
     if (batch.events.length > 0) return writeAll(sinks, batch, run, desk);
     // What was left out before it is kept before it is done.
-    return desk.written(run.signal)?.then(() => batch) ?? batch;
+    return settled(run, desk)?.then(() => batch) ?? batch;
   };
-  const output = chainSteps(plan.steps, input, run, checkpoints && ((step) => checkpoints.memory(step)));
+  const { handlers } = desk;
+  const memory = checkpoints && ((step: PlannedStep) => checkpoints.memory(step));
+  const output = handlers.used
+    ? chainSteps(plan.steps, handlers.watched(input), run, { memory, inlets: handlers.inlets(run, chainSteps) })
+    : chainSteps(plan.steps, input, run, { memory });
   for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
     const { position, failure } = done.find((written) => written.failure !== undefined) ?? done[done.length - 1]!;
     meter.done(position, context.clock.now());
@@ -182,6 +186,12 @@ async function* oneByOne(input: AsyncIterable<Batch>): AsyncGenerator<readonly B
   for await (const batch of input) yield [batch];
 }
 
+/** Settles when nothing of what was taken so far is to be done any more; undefined when that is so already. */
+function settled(run: RunContext, desk: FailureDesk): Promise<void> | undefined {
+  if (!desk.handlers.waitForSinks) return desk.written(run.signal);
+  return desk.handlers.handleOfSinks(run, chainSteps).then(() => desk.written(run.signal));
+}
+
 async function writeAll(sinks: readonly Sink[], batch: Batch, run: RunContext, desk: FailureDesk): Promise<Written> {
   const events: readonly Event[] = batch.events;
   const taken = new Set<Event>();
@@ -191,7 +201,7 @@ async function writeAll(sinks: readonly Sink[], batch: Batch, run: RunContext, d
     const ends = await Promise.all(sinks.map((sink) => writeToSink(sink, events, run.signal, { taken, failures: desk })));
     await letters;
     // And those that the sinks refused.
-    if (taken.size > 0) await desk.written(run.signal);
+    await settled(run, desk);
     // The batch is done as far as all sinks have written it.
     const { written, failure } = ends.reduce((least, end) => (end.written < least.written ? end : least));
     run.counters.out += taken.size === 0 ? written : events.slice(0, written).filter((event) => !taken.has(event)).length;

@@ -1,6 +1,6 @@
 import type { Batch } from "../batch.ts";
 import type { Description, RunContext, SinkSpec, SourceSpec, Step } from "../contracts.ts";
-import type { ErrorPolicy } from "./error-policy.ts";
+import type { PlannedPolicy } from "./error-policy.ts";
 import type { Breaker } from "./flood-breaker.ts";
 
 /** A pipeline as data: it can be listed, drawn and checked before anything runs. */
@@ -10,7 +10,7 @@ export interface Plan {
   /** Every event that leaves the last step goes to each of them. */
   readonly sinks: readonly SinkSpec[];
   /** What becomes of events that can't be processed, where their step does not say otherwise. */
-  readonly onError?: ErrorPolicy | undefined;
+  readonly onError?: PlannedPolicy | undefined;
   /** The box for dead letters. */
   readonly deadLetter?: SinkSpec | undefined;
   /** When so many fail that the task pauses; undefined for never. */
@@ -34,7 +34,7 @@ export interface PlannedStep {
   /** A sink beside the main ones, such as a window's late sink. */
   readonly side: SinkSpec | undefined;
   /** What becomes of the events that it can't process; undefined: as the plan says. */
-  readonly onError?: ErrorPolicy | undefined;
+  readonly onError?: PlannedPolicy | undefined;
   readonly work: Work;
 }
 

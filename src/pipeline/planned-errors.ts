@@ -1,16 +1,19 @@
 import type { SinkSpec } from "../contracts.ts";
 import { PlanError } from "../errors.ts";
-import type { ErrorPolicy } from "./error-policy.ts";
-import { asksForLetters } from "./error-policy.ts";
+import { checkInto } from "./error-handler.ts";
+import type { PlannedPolicy } from "./error-policy.ts";
+import { asksForLetters, isHandler } from "./error-policy.ts";
 import type { BreakerOptions } from "./flood-breaker.ts";
 import { breakerOf } from "./flood-breaker.ts";
 import type { Plan, PlannedStep } from "./plan.ts";
 
 /** What was said about errors in a whole pipeline, as it is built. */
 export interface ErrorSettings {
-  readonly onError?: ErrorPolicy | undefined;
+  readonly onError?: PlannedPolicy | undefined;
   readonly deadLetter?: SinkSpec | undefined;
   readonly breaker?: BreakerOptions | "off" | undefined;
+  /** What the names of its steps begin with: those of error handlers are told apart so. */
+  readonly prefix?: string | undefined;
 }
 
 /**
@@ -19,6 +22,10 @@ export interface ErrorSettings {
  */
 export function plannedErrors(steps: readonly PlannedStep[], settings: ErrorSettings): Pick<Plan, "onError" | "deadLetter" | "breaker"> {
   const { onError, deadLetter } = settings;
+  for (const [index, step] of steps.entries()) {
+    if (isHandler(step.onError)) checkInto(`step "${step.name}"`, step.onError.into, steps.slice(index + 1));
+  }
+  if (isHandler(onError)) checkInto("the pipeline", onError.into, steps);
   if (deadLetter === undefined) {
     const step = steps.find((candidate) => asksForLetters(candidate.onError));
     const what = step === undefined ? (asksForLetters(onError) ? "the pipeline" : undefined) : `step "${step.name}"`;

@@ -60,6 +60,10 @@ function addRunning(program: Command, does: Does): void {
   withSettings(program.command("run"))
     .description("run all tasks in worker processes until SIGTERM or SIGINT, which drain; SIGHUP reads products and tasks anew")
     .option("--until-done", "end when every task with a finite input has finished")
+    .option(
+      "--reset-state",
+      "make saved state anew where it does not fit its pipeline any more or can't be read, instead of refusing to run",
+    )
     .addHelpText(
       "after",
       examples(
@@ -128,6 +132,7 @@ function addNew(program: Command, does: Does): void {
 /** The flags of `run`. */
 export interface RunFlags extends SettingsFlags {
   readonly untilDone?: true;
+  readonly resetState?: true;
 }
 
 /** The flags of `debug`. */

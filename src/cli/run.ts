@@ -8,6 +8,7 @@ export async function run(flags: RunFlags, surroundings: Surroundings): Promise<
   const { settings, secrets } = settingsOf(flags, surroundings);
   return await runSupervisor(settings, {
     secrets,
+    misfit: flags.resetState === true ? "reset" : "refuse",
     until: flags.untilDone === true ? "done" : "signal",
     reload: async () => settingsOf(flags, surroundings),
   });

@@ -31,12 +31,21 @@ export interface PartitionOwner {
   release(partition: AssignedPartition): Promise<void>;
 }
 
+export interface PartitionSettings {
+  /** Bytes of records that wait. */
+  readonly maxWaiting: number;
+  readonly clock: Clock;
+  /** The topic's id, where the client knows it; see `Partition.edition`. */
+  readonly edition?: string | undefined;
+}
+
 /** A partition from its assignment until it is disposed of: the records that wait for its pipeline, and its position. */
 export class AssignedPartition implements Partition<RecordValue> {
   readonly topic: string;
   readonly number: number;
   readonly name: string;
   readonly origin: Origin;
+  readonly edition: string | undefined;
   readonly #owner: PartitionOwner;
   readonly #clock: Clock;
   readonly #maxWaiting: number;
@@ -61,11 +70,12 @@ export class AssignedPartition implements Partition<RecordValue> {
   /** The end of the log as of the last reply. */
   logEnd: Position | undefined;
 
-  constructor(topic: string, number: number, owner: PartitionOwner, settings: { readonly maxWaiting: number; readonly clock: Clock }) {
+  constructor(topic: string, number: number, owner: PartitionOwner, settings: PartitionSettings) {
     this.topic = topic;
     this.number = number;
     this.name = `${topic}/${number}`;
     this.origin = { system: "kafka", name: topic, partition: number };
+    this.edition = settings.edition;
     this.#owner = owner;
     this.#maxWaiting = settings.maxWaiting;
     this.#clock = settings.clock;

@@ -30,7 +30,13 @@ export class Assignment implements PartitionOwner {
   /** @param giveUp aborts when positions that can't be written are given up */
   constructor(
     assigned: readonly TopicPartitions[],
-    settings: { readonly maxWaiting: number; readonly clock: Clock; readonly giveUp: AbortSignal },
+    settings: {
+      readonly maxWaiting: number;
+      readonly clock: Clock;
+      readonly giveUp: AbortSignal;
+      /** The ids of topics, where the client knows them. */
+      readonly editions: ReadonlyMap<string, string>;
+    },
     work: AssignmentWork,
   ) {
     this.#work = work;
@@ -38,7 +44,7 @@ export class Assignment implements PartitionOwner {
     this.#giveUp = settings.giveUp;
     this.#ledger = new CommitLedger(settings.clock, (partitions) => work.write(partitions));
     this.partitions = assigned.flatMap(({ topic, partitions }) =>
-      partitions.map((partition) => new AssignedPartition(topic, partition, this, settings)),
+      partitions.map((partition) => new AssignedPartition(topic, partition, this, { ...settings, edition: settings.editions.get(topic) })),
     );
     this.drained = Promise.all(this.partitions.map(({ disposed }) => disposed));
   }

@@ -138,7 +138,7 @@ export class GroupConsumer implements KafkaConsumer {
   /** One generation: until its partitions were handed over, or lost. */
   async #work(generation: Generation, topics: ReadonlyMap<string, TopicInfo>, over: AbortSignal): Promise<void> {
     const fetcher = this.#fetcher(topics);
-    const assignment = this.#assign(generation, fetcher);
+    const assignment = this.#assign(generation, fetcher, editionsOf(topics));
     const ended = new AbortController();
     assignment.lost.addEventListener("abort", () => ended.abort(), { once: true });
     let cancelDeadline: (() => void) | undefined;
@@ -219,12 +219,12 @@ export class GroupConsumer implements KafkaConsumer {
     );
   }
 
-  #assign(generation: Generation, fetcher: Fetcher): Assignment {
+  #assign(generation: Generation, fetcher: Fetcher, editions: ReadonlyMap<string, string>): Assignment {
     const { clock, signal, logger } = this.#context;
     let starts: ReadonlyMap<string, Promise<Start>> | undefined;
     const assignment: Assignment = new Assignment(
       generation.assigned,
-      { maxWaiting: this.#settings.maxWaiting, clock, giveUp: AbortSignal.any([signal, this.#closing.signal]) },
+      { maxWaiting: this.#settings.maxWaiting, clock, editions, giveUp: AbortSignal.any([signal, this.#closing.signal]) },
       {
         startOf: async (partition) => {
           starts ??= this.#positions.starts(assignment);
@@ -319,6 +319,11 @@ export class GroupConsumer implements KafkaConsumer {
     // A client that is just trying to connect does not let itself be stopped; it is not waited for.
     await within(this.#driver[Symbol.asyncDispose](), CLOSING, this.#context.clock);
   }
+}
+
+/** The ids of topics that stay with them until they are deleted; a client that does not know them names topics by their names. */
+function editionsOf(topics: ReadonlyMap<string, TopicInfo>): ReadonlyMap<string, string> {
+  return new Map([...topics.values()].filter(({ name, id }) => name !== id).map(({ name, id }) => [name, id]));
 }
 
 /** Milliseconds until an interval counted from the epoch ends, and at least half of one: so the members of a process beat together. */

@@ -33,6 +33,7 @@ export async function* ownedPartitions(parts: PartitionParts): AsyncGenerator<Je
  */
 class OwnedPartition implements JetStreamPartition {
   readonly name: string;
+  readonly edition: string | undefined;
   readonly closed: Promise<void>;
   readonly #parts: PartitionParts;
   readonly #pin: string;
@@ -53,6 +54,7 @@ class OwnedPartition implements JetStreamPartition {
   constructor(parts: PartitionParts, pin: string) {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.name = `${parts.wanted.stream}/${parts.wanted.name}`;
+    this.edition = parts.consumer.streamCreated;
     this.closed = promise;
     this.#settleClosed = resolve;
     this.#parts = parts;

@@ -22,6 +22,10 @@ export class DecodedPartition implements Partition {
     return this.#partition.name;
   }
 
+  get edition(): string | undefined {
+    return this.#partition.edition;
+  }
+
   get signal(): AbortSignal {
     return this.#partition.signal;
   }

@@ -66,9 +66,9 @@ export function fileSource(settings: FileSourceSettings): SourceSpec {
     format: format === "json" || format === "text" ? format : undefined,
     open: async (context) => {
       const path = resolve(context.directory ?? ".", config.path);
-      await (await openFile(path)).close();
+      const { edition } = await editionOf(path, config.path);
       const reader = new FileReader({ ...config, path, name: config.path, format }, context.clock);
-      return singlePartition(config.path, context.task.instance, (from, stop, failures) => reader.read(from ?? 0, stop, failures));
+      return singlePartition(config.path, context.task.instance, (from, stop, failures) => reader.read(from ?? 0, stop, failures), edition);
     },
   };
 }
@@ -94,6 +94,11 @@ async function openFile(path: string): Promise<FileHandle> {
     throw new MillraceError(`the file ${path} can't be opened: ${messageOf(error)}`, { cause: error });
   }
   throw new MillraceError(`${path} is a directory; give the path of one file`);
+}
+
+async function editionOf(path: string, name: string): Promise<Origin> {
+  await using file = await openFile(path);
+  return await originOf(name, file);
 }
 
 /** Lines of a file that was changed or replaced are not those of before, although they have their numbers. */

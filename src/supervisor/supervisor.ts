@@ -7,8 +7,9 @@ import { logFormat, type Logs, openLogs } from "../observability/logs.ts";
 import { openMetrics } from "../observability/metrics.ts";
 import { openTaskManager } from "../tasks/manager.ts";
 import type { TaskManager } from "../tasks/manager.ts";
-import type { TaskSet } from "../tasks/task.ts";
+import type { TaskChange, TaskDefinition, TaskSet } from "../tasks/task.ts";
 import type { FromWorker } from "../worker/messages.ts";
+import { CheckpointLock } from "./checkpoint-lock.ts";
 import { Fleet, TICK } from "./fleet.ts";
 import { outcomeOf } from "./outcome.ts";
 import { Progress } from "./progress.ts";
@@ -25,6 +26,8 @@ export interface SupervisorOptions {
   readonly secrets: readonly string[];
   /** `done`: end when every task with a finite input has finished; `signal`: when a signal says so. */
   readonly until: "signal" | "done";
+  /** What becomes of saved state that does not fit its pipeline any more; default `refuse`. */
+  readonly misfit?: "refuse" | "reset";
   /** Reads the settings anew, for SIGHUP. Without it only products and tasks are read anew. */
   readonly reload?: () => Promise<LoadedSettings>;
   /** Told when the admin server listens, with its address. */
@@ -58,6 +61,7 @@ class Supervisor {
   readonly #processes: WorkerProcesses;
   readonly #fleet: Fleet;
   readonly #progress: Progress | undefined;
+  readonly #lock: CheckpointLock;
   readonly #stopped = new AbortController();
   readonly #exit = Promise.withResolvers<number>();
   #manager: TaskManager | undefined;
@@ -70,15 +74,21 @@ class Supervisor {
   constructor(settings: Settings, options: SupervisorOptions) {
     this.#settings = settings;
     this.#options = options;
+    this.#lock = new CheckpointLock(settings.checkpoint.store);
     const terminal = process.stdout.isTTY;
     const log = { level: settings.log.level, format: logFormat(settings.log.format, terminal), secrets: options.secrets };
     this.#logs = openLogs(log, {});
     this.#logger = this.#logs.logger;
-    this.#processes = new WorkerProcesses(settings, log, {
-      message: (worker, message) => this.#fleet.message(worker, this.#shown(message)),
-      words: (worker, words) => this.#fleet.words(worker, { ...words, what: this.#logs.shown(words.what) }),
-      gone: (worker, exit) => this.#fleet.gone(worker, exit),
-    });
+    this.#processes = new WorkerProcesses(
+      settings,
+      log,
+      {
+        message: (worker, message) => this.#fleet.message(worker, this.#shown(message)),
+        words: (worker, words) => this.#fleet.words(worker, { ...words, what: this.#logs.shown(words.what) }),
+        gone: (worker, exit) => this.#fleet.gone(worker, exit),
+      },
+      options.misfit ?? "refuse",
+    );
     const processes = this.#processes;
     this.#fleet = new Fleet({ settings, processes, logger: this.#logger, now: Date.now, random: Math.random });
     if (terminal || options.until === "done") this.#progress = new Progress(this.#fleet, this.#logger);
@@ -92,11 +102,12 @@ class Supervisor {
     });
     let ticking: NodeJS.Timeout | undefined;
     try {
+      await using _lock = this.#lock;
       await using admin = await this.#startAdmin();
       await using manager = await openTaskManager(this.#settings, { logger: this.#logger, signal: this.#stopped.signal, hold: HOLD });
       this.#manager = manager;
       this.#options.listening?.(admin.url);
-      this.#begin(manager.current());
+      await this.#begin(manager.current());
       void this.#follow(manager);
       ticking = setInterval(() => this.#tick(), TICK);
       const code = await this.#exit.promise;
@@ -134,8 +145,9 @@ class Supervisor {
     return set === undefined ? [{ what: "tasks", why: "they are being read" }] : notReady(this.#fleet, set);
   }
 
-  #begin(set: TaskSet): void {
+  async #begin(set: TaskSet): Promise<void> {
     if (set.valid.size === 0 && !this.#awaits(set)) throw new ConfigError(faultsOf(set));
+    await this.#lock.forTasks(set.valid.values());
     this.#hideSecrets(set);
     this.#fleet.apply({ added: [...set.valid.values()], changed: [], removed: [], set });
   }
@@ -149,10 +161,24 @@ class Supervisor {
     try {
       for await (const change of manager.changes(this.#stopped.signal)) {
         this.#hideSecrets(change.set);
-        this.#fleet.apply(change);
+        this.#fleet.apply(await this.#unlessLocked(change));
       }
     } catch (error) {
       if (!this.#stopped.signal.aborted) this.#logger.error({}, `changes of tasks are followed no more: ${messageOf(error)}`);
+    }
+  }
+
+  /** Tasks whose checkpoints another supervisor makes are not begun here. */
+  async #unlessLocked(change: TaskChange): Promise<TaskChange> {
+    const { added, changed } = change;
+    try {
+      await this.#lock.forTasks([...added, ...changed]);
+      return change;
+    } catch (error) {
+      const allowed = (task: TaskDefinition) => !this.#lock.needs(task);
+      const refused = [...added, ...changed].filter((task) => !allowed(task)).map(({ id }) => id);
+      this.#logger.error({ tasks: refused }, `these tasks are not run: ${messageOf(error)}`);
+      return { ...change, added: added.filter(allowed), changed: changed.filter(allowed) };
     }
   }
 

@@ -27,10 +27,13 @@ export class WorkerProcesses implements Processes {
   readonly #settings: Settings;
   readonly #log: LogOptions;
   readonly #listener: ProcessListener;
+  readonly #misfit: "refuse" | "reset";
   readonly #children = new Map<WorkerId, ChildProcess>();
 
-  constructor(settings: Settings, log: LogOptions, listener: ProcessListener) {
+  /** @param misfit what becomes of saved state that does not fit its pipeline any more */
+  constructor(settings: Settings, log: LogOptions, listener: ProcessListener, misfit: "refuse" | "reset") {
     this.#settings = settings;
+    this.#misfit = misfit;
     this.#log = log;
     this.#listener = listener;
   }
@@ -84,10 +87,11 @@ export class WorkerProcesses implements Processes {
   }
 
   #begin(number: number): ToWorker {
-    const { kafka, nats, redis, worker, directory } = this.#settings;
+    const { kafka, nats, redis, worker, directory, checkpoint } = this.#settings;
     const connections = { kafka, nats, redis };
     const { heartbeat, rssLimit } = worker;
-    return { type: "begin", number, supervisor: process.pid, connections, directory, log: this.#log, heartbeat, rssLimit };
+    const places = { connections, checkpoint, misfit: this.#misfit, directory };
+    return { type: "begin", number, supervisor: process.pid, ...places, log: this.#log, heartbeat, rssLimit };
   }
 
   /** Settles when nothing more is to come, or soon after the process has ended. */

@@ -26,7 +26,12 @@ export type Answer =
   | { readonly type: "broken"; readonly fault: Fault }
   /** What `tasks()` gave. */
   | { readonly type: "tasks"; readonly tasks: readonly unknown[] }
-  | { readonly type: "valid"; readonly warnings: readonly string[] }
+  | {
+      readonly type: "valid";
+      readonly warnings: readonly string[];
+      /** Whether its state is kept in checkpoints. */
+      readonly keepsCheckpoints: boolean;
+    }
   /** The task's plan can't be built. */
   | { readonly type: "invalid"; readonly reasons: readonly string[] };
 

@@ -8,6 +8,7 @@ import type { Logger } from "../contracts.ts";
 import { ConfigError, messageOf, shortened } from "../errors.ts";
 import type { Fault } from "../errors.ts";
 import { planWarnings } from "../pipeline/plan-warnings.ts";
+import { keepsCheckpoints } from "../pipeline/state/open-checkpoints.ts";
 import { redact } from "../secrets.ts";
 import type { Answer, Asked, FromCatalog, Question } from "./catalog-messages.ts";
 import { faultOf } from "./product-faults.ts";
@@ -88,7 +89,8 @@ async function check(task: TaskDefinition): Promise<Answer> {
     const product = await loadProduct(task.folder);
     const identity = { id: task.id, product: task.product, instance: 0, instances: task.instances };
     const plan = buildPlan(product, task, { task: identity, logger: silent, signal: end.signal });
-    return { type: "valid", warnings: planWarnings(plan).map((warning) => redact(warning, task.secrets)) };
+    const warnings = planWarnings(plan).map((warning) => redact(warning, task.secrets));
+    return { type: "valid", warnings, keepsCheckpoints: keepsCheckpoints(plan) };
   } catch (error) {
     const reasons = error instanceof ConfigError ? error.faults.map((fault) => fault.what) : [messageOf(error)];
     return { type: "invalid", reasons: reasons.map((reason) => shortened(redact(reason, task.secrets))) };

@@ -140,11 +140,23 @@ function definitionOf(candidate: Candidate, products: Products): TaskDefinition 
   }
   const { id, instances, enabled, config, secrets, where } = candidate;
   const { name, folder } = product.found;
-  return { id, product: name, folder, code: product.code, instances, enabled, config, secrets, where, warnings: [] };
+  return {
+    id,
+    product: name,
+    folder,
+    code: product.code,
+    instances,
+    enabled,
+    config,
+    secrets,
+    where,
+    warnings: [],
+    keepsCheckpoints: false,
+  };
 }
 
 function resultOf(candidate: Candidate, task: TaskDefinition, answer: Answer | NoAnswer): TaskDefinition | InvalidTask {
-  if (answer.type === "valid") return { ...task, warnings: answer.warnings };
+  if (answer.type === "valid") return { ...task, warnings: answer.warnings, keepsCheckpoints: answer.keepsCheckpoints };
   if (answer.type === "invalid") return invalidTask(candidate, answer.reasons.join("; "));
   const what = answer.type === "none" ? answer.reason : "was not answered";
   return invalidTask(candidate, `the pipeline of product "${task.product}" failed to build: pipeline() ${what}`);

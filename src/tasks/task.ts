@@ -23,6 +23,8 @@ export interface TaskDefinition {
   readonly where: string;
   /** What its plan allows but likely does not mean. */
   readonly warnings: readonly string[];
+  /** Whether its plan has state that is kept in checkpoints. */
+  readonly keepsCheckpoints: boolean;
 }
 
 /** A task, or a place of a task store, that can't be used. Holds no secret. */

@@ -48,6 +48,8 @@ function begin(message: Begin): Host {
   };
   const started = new Host({
     connections: message.connections,
+    checkpoint: message.checkpoint,
+    misfit: message.misfit,
     directory: message.directory,
     shared: openSharedResources(),
     logger,

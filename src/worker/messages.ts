@@ -2,6 +2,7 @@
  * Every message between the supervisor and its workers. They travel over Node's IPC channel as structured clones, so they
  * are plain data. `begin` and `start` hold secrets: never log a message whole.
  */
+import type { CheckpointSettings } from "../checkpoint-settings.ts";
 import type { Connections } from "../connections.ts";
 import type { Counters } from "../contracts.ts";
 import type { LogOptions } from "../observability/logs.ts";
@@ -31,6 +32,9 @@ export type ToWorker =
       /** The supervisor's process id. */
       readonly supervisor: number;
       readonly connections: Connections;
+      readonly checkpoint: CheckpointSettings;
+      /** What becomes of saved state that does not fit its pipeline any more. */
+      readonly misfit: "refuse" | "reset";
       /** What relative paths of files count from. */
       readonly directory: string;
       readonly log: LogOptions;

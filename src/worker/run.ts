@@ -1,8 +1,13 @@
+import type { CheckpointSettings } from "../checkpoint-settings.ts";
+import { openCheckpointStore } from "../checkpoints/open.ts";
 import { systemClock } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import type { Counters, Logger, OpenContext, SharedResources, TaskIdentity } from "../contracts.ts";
 import { InfrastructureError, messageOf, MillraceError, NotReadyError, PlannedStop } from "../errors.ts";
 import { createInstance, type Instance } from "../pipeline/instance.ts";
+import type { Plan } from "../pipeline/plan.ts";
+import type { CheckpointOptions } from "../pipeline/state/checkpoints.ts";
+import { keepsCheckpoints } from "../pipeline/state/open-checkpoints.ts";
 import { redact } from "../secrets.ts";
 import { buildPlan, loadProduct } from "../tasks/products.ts";
 import { executeFor } from "./last-words.ts";
@@ -12,6 +17,9 @@ import { tellingWhenItWorks } from "./told-plan.ts";
 /** What all runs of a worker share. */
 export interface RunSurroundings {
   readonly connections: Connections;
+  readonly checkpoint: CheckpointSettings;
+  /** What becomes of saved state that does not fit its pipeline any more. */
+  readonly misfit: "refuse" | "reset";
   /** What relative paths of files count from. */
   readonly directory: string;
   readonly shared: SharedResources;
@@ -23,6 +31,11 @@ export interface RunListener {
   built(finite: boolean): void;
   running(): void;
   waiting(reason: string | undefined): void;
+}
+
+/** The process's store of checkpoints, leased. */
+interface OpenStore extends AsyncDisposable {
+  readonly options: CheckpointOptions;
 }
 
 /** One attempt to run an instance of a task: from importing its product to the end of its pipeline. */
@@ -110,8 +123,20 @@ export class Run {
       // It is open, and waits for a broker all the same.
       if (waitsFor !== undefined) this.#listener.waiting(waitsFor);
     };
-    this.#instance = createInstance(tellingWhenItWorks(plan, works), context);
+    await using store = await this.#openStore(plan, context);
+    this.#instance = createInstance(tellingWhenItWorks(plan, works), context, { checkpoints: store?.options });
     return await this.#instance.run(this.#stop.signal);
+  }
+
+  /** Pipelines without state need no store. */
+  async #openStore(plan: Plan, context: OpenContext): Promise<OpenStore | undefined> {
+    if (!keepsCheckpoints(plan)) return undefined;
+    const { checkpoint, misfit } = this.#surroundings;
+    const lease = await openCheckpointStore(checkpoint.store, context);
+    return {
+      options: { store: lease.resource, interval: checkpoint.interval, misfit },
+      [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose](),
+    };
   }
 
   #endOf(error: unknown): RunEnd {

@@ -63,6 +63,7 @@ export function definition(id: string, more: Partial<TaskDefinition> = {}): Task
     secrets: [],
     where: `tasks/${id}.yaml`,
     warnings: [],
+    keepsCheckpoints: false,
     ...more,
   };
 }

@@ -51,24 +51,46 @@ test("an exception that nothing catches is the reason", async (t) => {
 test("tasks are checked: valid, invalid with every reason, and those whose build hangs or ends the process", async (t) => {
   const before = 'if (config.n === 2) process.exit(1); if (config.n === 3) for (;;); if (config.n === 4) throw new Error("four")';
   const folder = join(productFolder(t, { p: goodProduct("p", { before }) }), "p");
-  const common = { id: "t", product: "p", folder, code: "", instances: 1, enabled: true, secrets: [], where: "here", warnings: [] };
+  const common = {
+    id: "t",
+    product: "p",
+    folder,
+    code: "",
+    instances: 1,
+    enabled: true,
+    secrets: [],
+    where: "here",
+    warnings: [],
+    keepsCheckpoints: false,
+  };
   const task = (config: unknown): TaskDefinition => ({ ...common, config });
   await using catalog = new Catalog(t.signal, patience);
   const answers = await catalog.ask(
     [{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }, { n: "5", m: 6 }, {}].map((config) => ({ type: "check", task: task(config) })),
   );
-  assert.deepEqual(answers[0], { type: "valid", warnings: [] });
+  assert.deepEqual(answers[0], { type: "valid", warnings: [], keepsCheckpoints: false });
   assert.deepEqual(answers[1], { type: "none", reason: "called process.exit(1)" });
   assert.deepEqual(answers[2], { type: "none", reason: "did not finish in 3 s" });
   assert.match(JSON.stringify(answers[3]), /failed to build: four/);
   assert.match(JSON.stringify(answers[4]), /config\.n: .*config\.m: unknown key/);
-  assert.deepEqual(answers[5], { type: "valid", warnings: [] });
+  assert.deepEqual(answers[5], { type: "valid", warnings: [], keepsCheckpoints: false });
 });
 
 test("many that hang do not hold up the rest", async (t) => {
   const before = "if (config.n > 0) for (;;)";
   const folder = join(productFolder(t, { p: goodProduct("p", { before }) }), "p");
-  const common = { id: "t", product: "p", folder, code: "", instances: 1, enabled: true, secrets: [], where: "here", warnings: [] };
+  const common = {
+    id: "t",
+    product: "p",
+    folder,
+    code: "",
+    instances: 1,
+    enabled: true,
+    secrets: [],
+    where: "here",
+    warnings: [],
+    keepsCheckpoints: false,
+  };
   await using catalog = new Catalog(t.signal, { answer: 2_000, first: 1_000, hold: 200 });
   const order: string[] = [];
   const questions = [1, 2, 3, 4, 5, 6, 0, 0].map((n) => ({ type: "check" as const, task: { ...common, config: { n } } }));

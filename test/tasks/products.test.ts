@@ -125,7 +125,19 @@ test("the line of an error is the one in the product, also when a module of it t
 });
 
 function task(folder: string, config: unknown, secrets: readonly string[] = []): TaskDefinition {
-  return { id: "t", product: "p", folder, code: "", instances: 1, enabled: true, config, secrets, where: "tasks.yaml:1", warnings: [] };
+  return {
+    id: "t",
+    product: "p",
+    folder,
+    code: "",
+    instances: 1,
+    enabled: true,
+    config,
+    secrets,
+    where: "tasks.yaml:1",
+    warnings: [],
+    keepsCheckpoints: false,
+  };
 }
 
 async function build(folder: string, config: unknown, secrets?: readonly string[]) {

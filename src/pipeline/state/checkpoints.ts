@@ -19,8 +19,11 @@ export interface CheckpointOptions {
   readonly store: CheckpointStore;
   /** Milliseconds from one to the next. */
   readonly interval: number;
-  /** `reset`: what steps have kept is not restored, and reading begins where it can be made anew from. */
-  readonly state: "keep" | "reset";
+  /**
+   * What becomes of saved state that does not fit the pipeline, or can't be read: the partition is refused, or the state is made
+   * anew from where the input still has it.
+   */
+  readonly misfit: "refuse" | "reset";
 }
 
 /** What the checkpoints of a partition are made of. */
@@ -69,7 +72,10 @@ export class PartitionCheckpoints {
   #saving: Promise<void> = Promise.resolve();
   #broken = false;
 
-  /** @param from the checkpoint to begin from; undefined for none */
+  /**
+   * @param from the checkpoint to begin from; undefined for none
+   * @param state `reset`: what steps have kept is not restored, and reading begins where it can be made anew from
+   */
   constructor(parts: CheckpointParts, from: LoadedCheckpoint | undefined, state: "keep" | "reset") {
     this.#parts = parts;
     const kept = state === "keep" ? from?.steps : undefined;

@@ -6,7 +6,7 @@ import { PartitionCheckpoints } from "./checkpoints.ts";
 import { DamagedCheckpointError, decodeManifest, NewerCheckpointError, partsIn } from "./manifest.ts";
 import { StorePatience } from "./patience.ts";
 import type { LoadedCheckpoint } from "./saved-checkpoint.ts";
-import { checkFit, loadCheckpoint } from "./saved-checkpoint.ts";
+import { isOfAnother, loadCheckpoint, misfitOf } from "./saved-checkpoint.ts";
 
 /** What is needed to open the checkpoints of a partition. */
 export interface OpenCheckpointsOptions {
@@ -38,26 +38,26 @@ export async function openCheckpoints(options: OpenCheckpointsOptions): Promise<
   const { plan, partition, context, checkpoints, signal, opening, waiting, failed } = options;
   const { task, clock } = context;
   const logger = context.logger.child({ partition: partition.name });
-  const { store, interval, state } = checkpoints;
+  const { store, interval, misfit } = checkpoints;
   const patience = new StorePatience(partition.name, { signal: opening, clock, logger, waiting });
   const claim = await patience.until((ask) => store.claim({ task: task.id, partition: partition.name }, ask));
   const found = await loadNewest(claim, options, patience);
-  if (found !== undefined && state === "keep") checkFit(found.manifest, plan.steps, partition.edition);
+  const misfits = found === undefined ? undefined : misfitOf(found.manifest, plan.steps, partition.edition);
+  if (misfits !== undefined && misfit === "refuse") throw misfits;
   await sweep(claim, patience);
   if (found === undefined) logger.debug({}, "no checkpoint: state begins empty");
-  else
-    logger.info(
-      { position: found.manifest.position },
-      state === "keep" ? "going on from a checkpoint" : "the state of a checkpoint is made anew",
-    );
+  else if (misfits === undefined) logger.info({ position: found.manifest.position }, "going on from a checkpoint");
+  else logger.warn({ position: found.manifest.safePosition }, `saved state is thrown away and made anew: ${messageOf(misfits)}`);
   const saving = new StorePatience(partition.name, { signal, clock, logger, waiting });
   const parts = { task, steps: plan.steps, partition, interval, claim, patience: saving, clock, logger, failed };
-  return new PartitionCheckpoints(parts, found, state);
+  // Positions in an input that is gone mean nothing in the one that took its place.
+  const from = found !== undefined && isOfAnother(found.manifest, partition.edition) ? undefined : found;
+  return new PartitionCheckpoints(parts, from, misfits === undefined ? "keep" : "reset");
 }
 
 async function loadNewest(
   claim: CheckpointClaim,
-  { context, checkpoints: { store, state }, partition }: OpenCheckpointsOptions,
+  { context, checkpoints: { store, misfit }, partition }: OpenCheckpointsOptions,
   patience: StorePatience,
 ): Promise<LoadedCheckpoint | undefined> {
   const where = `task ${context.task.id}, checkpoint of ${partition.name}`;
@@ -78,7 +78,7 @@ async function loadNewest(
       damage ??= messageOf(error);
     }
   }
-  if (damage === undefined || state === "reset") return undefined;
+  if (damage === undefined || misfit === "reset") return undefined;
   const what = `it is damaged: ${damage}. Put an exported one in its place (millrace checkpoints import), or begin without it: start once with --reset-state`;
   throw new ConfigError([{ where, what }]);
 }

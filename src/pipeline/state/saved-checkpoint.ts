@@ -73,23 +73,28 @@ async function wholeBytes(bytes: Bytes, part: (id: string) => Promise<Uint8Array
 }
 
 /**
- * Looks whether a plan can go on with a checkpoint.
- * @throws {ConfigError} that names the first step whose state does not fit, and says what to do
+ * Why a plan can't go on with a checkpoint: an error that names the first step whose state does not fit, and says what to do.
+ * Undefined when it can.
  */
-export function checkFit(manifest: Manifest, steps: readonly PlannedStep[], edition: string | undefined): void {
+export function misfitOf(manifest: Manifest, steps: readonly PlannedStep[], edition: string | undefined): ConfigError | undefined {
   const { task, partition } = manifest;
   const where = `task ${task}, checkpoint of ${partition}`;
   const remedy = "start it once with --reset-state to make the state anew from where the input still has it, or undo the change";
-  const refuse = (what: string): never => {
-    throw new ConfigError([{ where, what: `${what}: ${remedy}` }]);
-  };
+  const misfit = (what: string) => new ConfigError([{ where, what: `${what}: ${remedy}` }]);
   for (const saved of manifest.steps) {
     const step = steps.find(({ name }) => name === saved.name);
-    if (step?.memory === undefined) refuse(`the state of the step "${saved.name}" was saved, and the pipeline has no such step any more`);
-    else if (step.memory.shape !== saved.shape) {
-      refuse(`the saved state of the step "${saved.name}" does not fit: it was ${saved.shape}, and is now ${step.memory.shape}`);
+    if (step?.memory === undefined)
+      return misfit(`the state of the step "${saved.name}" was saved, and the pipeline has no such step any more`);
+    if (step.memory.shape !== saved.shape) {
+      return misfit(`the saved state of the step "${saved.name}" does not fit: it was ${saved.shape}, and is now ${step.memory.shape}`);
     }
   }
-  if (manifest.edition === undefined || edition === undefined || manifest.edition === edition) return;
-  refuse(`the input ${partition} is not the one that was read: it was made anew or replaced since`);
+  return isOfAnother(manifest, edition)
+    ? misfit(`the input ${partition} is not the one that was read: it was made anew or replaced since`)
+    : undefined;
+}
+
+/** Whether a checkpoint is of another input than that of this edition, which took its place under the same name. */
+export function isOfAnother(manifest: Manifest, edition: string | undefined): boolean {
+  return manifest.edition !== undefined && edition !== undefined && manifest.edition !== edition;
 }

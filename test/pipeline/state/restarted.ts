@@ -26,7 +26,7 @@ export interface Attempt {
 export interface Restarts {
   readonly store?: CheckpointStore;
   readonly interval?: number;
-  readonly state?: "keep" | "reset";
+  readonly misfit?: "refuse" | "reset";
   readonly origin?: string;
 }
 
@@ -80,11 +80,11 @@ export async function restarted(plan: Plan, input: readonly Given[], attempts: r
       commit: (position) => Promise.resolve(void commits.push(position)),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
-    const { store, interval = 0, state = "keep" } = options;
+    const { store, interval = 0, misfit = "refuse" } = options;
     const instance = createInstance(plan, bareContext(abandon.signal), {
       openSource: () => Promise.resolve(sourceOf(partition)),
       openSink: () => Promise.resolve(collector(results)),
-      checkpoints: store && { store, interval, state },
+      checkpoints: store && { store, interval, misfit },
     });
     await instance.run(stop.signal).catch((error: unknown) => {
       if (!(error instanceof PlannedStop)) throw error;

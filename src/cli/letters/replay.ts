@@ -36,26 +36,24 @@ interface Tally {
  */
 export async function replay(flags: ReplayFlags, surroundings: Surroundings): Promise<number> {
   return await withLetters(flags, surroundings, async (letters) => {
-    const { task, plan } = letters;
-    const stateful = plan.steps.filter((step) => step.stateful).map(({ name }) => name);
-    if (flags.to !== "source" && stateful.length > 0 && flags.alone !== true) {
-      const what = `the steps ${stateful.join(", ")} of task "${task.id}" keep state: replayed here, they would see the replayed events only`;
-      throw new UsageError(`${what}. Send them through the running task with --to source, or give --alone if that is what you want`);
-    }
+    const { task, box, context } = letters;
     const stop = new AbortController();
     const deafen = stopOnSignals(stop, surroundings);
     const tally: Tally = { through: 0, failed: 0, unfit: 0 };
+    let ended = false;
     try {
       await using returns = flags.to === "source" ? openReturns(letters, flags.subject) : undefined;
-      // Letters that fail again are written while others are read: all that are wanted are known before.
-      for await (const some of portions(chosen(letters.box.read(task.id, letters.context.signal), flags), flags.alone === true)) {
-        await replaySome(some, { letters, returns, stop: stop.signal, tally, surroundings });
+      const replaying = { letters, returns, alone: flags.alone === true, stop: stop.signal, tally, surroundings };
+      for await (const some of portions(chosen(box.read(task.id, context.signal), flags), flags.alone === true)) {
+        await replaySome(some, replaying);
         if (stop.signal.aborted) break;
       }
+      ended = true;
     } finally {
       deafen();
       const { through, failed, unfit } = tally;
-      surroundings.out(`${task.id}: replayed ${through}, failed again ${failed}, not replayed ${unfit}\n`);
+      if (ended || through + failed + unfit > 0)
+        surroundings.out(`${task.id}: replayed ${through}, failed again ${failed}, not replayed ${unfit}\n`);
     }
     return tally.failed + tally.unfit > 0 ? EXIT.failed : EXIT.done;
   });
@@ -78,6 +76,8 @@ async function* portions(letters: AsyncIterable<DeadLetter>, all: boolean): Asyn
 interface Replaying {
   readonly letters: OpenLetters;
   readonly returns: Returns | undefined;
+  /** Whether steps that keep state may see the replayed events only. */
+  readonly alone: boolean;
   readonly stop: AbortSignal;
   readonly tally: Tally;
   readonly surroundings: Surroundings;
@@ -95,14 +95,24 @@ async function replaySome(some: readonly DeadLetter[], replaying: Replaying): Pr
     await returnSome(whole, returns, replaying);
     return;
   }
-  const ways = Map.groupBy(whole, ({ holds, step }) => (holds === "record" ? "" : step));
-  for (const [step, group] of ways) {
-    const plan = step === "" ? letters.plan : planFor(letters.plan, step);
+  const ways = [...Map.groupBy(whole, ({ holds, step }) => (holds === "record" ? "" : step))].map(([step, group]) => {
+    return { step, group, plan: step === "" ? letters.plan : planFor(letters.plan, step) };
+  });
+  if (!replaying.alone) for (const { plan } of ways) if (plan !== undefined) refuseState(plan, letters.task.id);
+  for (const { step, group, plan } of ways) {
     if (plan === undefined) {
       tally.unfit += group.length;
       surroundings.err(`${group.length} of step "${step}": the pipeline has no such step any more, and they hold what came to it\n`);
     } else await runThrough(plan, group, replaying);
   }
+}
+
+/** @throws {UsageError} when steps of the plan keep state */
+function refuseState({ steps }: Plan, task: string): void {
+  const stateful = steps.filter((step) => step.stateful).map(({ name }) => name);
+  if (stateful.length === 0) return;
+  const what = `the steps ${stateful.join(", ")} of task "${task}" keep state: replayed here, they would see the replayed events only`;
+  throw new UsageError(`${what}. Send them through the running task with --to source, or give --alone if that is what you want`);
 }
 
 async function returnSome(some: readonly DeadLetter[], returns: Returns, { letters, tally, surroundings }: Replaying): Promise<void> {
@@ -123,9 +133,10 @@ async function returnSome(some: readonly DeadLetter[], returns: Returns, { lette
 async function runThrough(plan: Plan, group: readonly DeadLetter[], { letters, stop, tally, surroundings }: Replaying): Promise<void> {
   const { task, box, context } = letters;
   const again = new Map<string, DeadLetter>();
+  // Without a breaker: that many of these fail again is to be expected, and nothing is drained.
   const deadLetter = noting(letters.spec, box, again);
   const source = new LetterSource(group, plan.source.format);
-  const instance = createInstance({ ...plan, deadLetter }, context, { openSource: () => Promise.resolve(source) });
+  const instance = createInstance({ ...plan, deadLetter, breaker: undefined }, context, { openSource: () => Promise.resolve(source) });
   let failure: unknown;
   try {
     await instance.run(stop);

@@ -64,13 +64,17 @@ class Rows {
     this.#model = async (inputs, context) => checkRows(await model(inputs, context), inputs.length);
   }
 
-  /** Calls the model with these rows, and again with those of them that may pass yet. */
-  async do(rows: readonly number[], retried: Retried): Promise<void> {
+  /**
+   * Calls the model with these rows, and again with those of them that may pass yet.
+   * @param before how often they were part of a call that failed as a whole
+   */
+  async do(rows: readonly number[], retried: Retried, before?: Tries): Promise<void> {
     let pending = rows;
     let refused: FailedRow[] = [];
     const again = (outputs: readonly unknown[], tries: Tries): readonly unknown[] => {
       refused = [];
-      for (let index = 0; index < pending.length; index++) this.#put(pending[index] as number, outputs[index], tries, refused);
+      for (let index = 0; index < pending.length; index++)
+        this.#put(pending[index] as number, outputs[index], together(before, tries), refused);
       const hopeful = refused.filter(({ error }) => mayPass(error));
       // What can't pass is over; the others are the rows of the next attempt, and are over only if there is none.
       this.failed.push(...refused.filter(({ error }) => !mayPass(error)));
@@ -80,7 +84,7 @@ class Rows {
     };
     const called = await callWithPolicy(this.#policy, this.#model, () => this.#inputs(pending), this.#run, { retried, again });
     if (called.how === "answered") this.failed.push(...refused);
-    else await this.#failedAsOne(pending, called.error, called.tries);
+    else await this.#failedAsOne(pending, called.error, together(before, called.tries));
   }
 
   /**
@@ -94,10 +98,10 @@ class Rows {
     }
     const middle = Math.ceil(rows.length / 2);
     const before = this.failed.length;
-    await this.do(rows.slice(0, middle), "infrastructure");
+    await this.do(rows.slice(0, middle), "infrastructure", tries);
     const found = this.failed.length > before;
     if (found && !this.#run.failures.canTake(this.#policy.step)) return;
-    await this.do(rows.slice(middle), "infrastructure");
+    await this.do(rows.slice(middle), "infrastructure", tries);
   }
 
   #inputs(rows: readonly number[]): readonly unknown[] {
@@ -120,6 +124,11 @@ class Rows {
       this.failed.push({ index, error, tries });
     }
   }
+}
+
+/** How often an event was part of a call, over several calls. */
+function together(before: Tries | undefined, tries: Tries): Tries {
+  return before === undefined ? tries : { attempts: before.attempts + tries.attempts, first: before.first, last: tries.last };
 }
 
 /** What stands in the place of a result that a model could not give. */

@@ -5,8 +5,8 @@ import type { InvalidTask, TaskDefinition } from "../tasks/task.ts";
 import type { LastWords, LatencyStats, RunId, RunStats, WorkerId } from "../worker/messages.ts";
 import type { Trial } from "./suspects.ts";
 
-/** The state of one instance. */
-export type InstanceState = "starting" | "running" | "finished" | "stopped" | "backing-off" | "quarantined" | "failed";
+/** The state of one instance. `paused`: too many of its events failed; like `failed` it stays so until an operator does something. */
+export type InstanceState = "starting" | "running" | "finished" | "stopped" | "backing-off" | "quarantined" | "failed" | "paused";
 
 /** The state of a task: that of its instances together, or `invalid`. */
 export type TaskState = InstanceState | "invalid";
@@ -142,8 +142,22 @@ function addLatency(a: LatencyStats | undefined, b: LatencyStats | undefined): L
   return { counts: a.counts.map((count, bucket) => count + (b.counts[bucket] ?? 0)), sum: a.sum + b.sum };
 }
 
+/** Whether an instance stays as it is until an operator does something. */
+export function needsOperator(state: InstanceState): boolean {
+  return state === "failed" || state === "paused" || state === "quarantined";
+}
+
 /** Which of several instances' states stands for the task: the first of these that one of them has. */
-const WORST_FIRST: readonly InstanceState[] = ["quarantined", "failed", "backing-off", "starting", "running", "stopped", "finished"];
+const WORST_FIRST: readonly InstanceState[] = [
+  "quarantined",
+  "failed",
+  "paused",
+  "backing-off",
+  "starting",
+  "running",
+  "stopped",
+  "finished",
+];
 
 /** The instance that stands for the state of its task. */
 export function telling(task: Task): Instance | undefined {

@@ -1,5 +1,5 @@
 import type { Fleet } from "./fleet.ts";
-import type { Task } from "./model.ts";
+import { needsOperator, type Task } from "./model.ts";
 
 /** How a run until all is done has come out. */
 export interface Outcome {
@@ -32,7 +32,7 @@ function endOf(task: Task): "open" | "finished" | "failed" | "endless" {
   if (task.next !== undefined) return "open";
   const { instances } = task;
   if (!task.definition.enabled) return "endless";
-  if (instances.some(({ state }) => state === "failed" || state === "quarantined")) {
+  if (instances.some(({ state }) => needsOperator(state))) {
     return instances.some(({ run }) => run !== undefined) ? "open" : "failed";
   }
   if (instances.some(({ finite }) => finite === false)) return "endless";

@@ -29,7 +29,7 @@ export class Progress {
       addTotals(totals, taskTotals(task));
       tasks++;
       const state = telling(task)?.state;
-      if (state === "finished" || state === "failed" || state === "stopped") ended++;
+      if (state === "finished" || state === "failed" || state === "paused" || state === "stopped") ended++;
     }
     const perSecond = Math.round(((totals.in - this.#told.in) * 1000) / (now - this.#toldAt));
     const news = totals.in !== this.#told.in || totals.out !== this.#told.out;

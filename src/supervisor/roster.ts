@@ -3,7 +3,7 @@ import type { TaskChange, TaskDefinition } from "../tasks/task.ts";
 import type { Assignment, FromWorker, RunEnd, RunId, RunStats } from "../worker/messages.ts";
 import { backOff, type Random } from "./back-off.ts";
 import type { FleetOptions, FleetSettings, Processes } from "./fleet.ts";
-import { addTotals, define, type Instance, newTask, setState, type Task, type Worker } from "./model.ts";
+import { addTotals, define, type Instance, needsOperator, newTask, setState, type Task, type Worker } from "./model.ts";
 import type { Suspects } from "./suspects.ts";
 
 /** How often something that is not known to pass is tried again. */
@@ -45,10 +45,10 @@ export class Roster {
     }
   }
 
-  /** Gives tasks that failed or are in quarantine another chance. */
+  /** Gives tasks that failed, are paused or in quarantine another chance. */
   retry(): void {
     for (const task of this.tasks.values()) {
-      const broken = task.instances.some(({ state }) => state === "failed" || state === "quarantined");
+      const broken = task.instances.some(({ state }) => needsOperator(state));
       if (broken) task.next ??= task.definition;
     }
   }
@@ -119,7 +119,7 @@ export class Roster {
     if (instance.wanted) {
       if (state === "running") setState(instance, "starting", why, now);
       instance.dueAt = Math.max(instance.dueAt, now);
-    } else if (state !== "finished" && state !== "failed" && state !== "quarantined" && state !== "stopped") {
+    } else if (state !== "finished" && state !== "stopped" && !needsOperator(state)) {
       setState(instance, "stopped", why, now);
     }
   }
@@ -195,8 +195,12 @@ export class Roster {
     instance.failures = ranWell ? 1 : instance.failures + 1;
     // It is running between two failures, if only until its first event.
     if (ranWell) instance.toldReason = undefined;
+    if (end.kind === "paused") {
+      this.#fail(instance, "paused", end.reason, now);
+      return;
+    }
     if (end.kind === "final" || (end.kind === "unknown" && instance.failures > MOST_UNKNOWN)) {
-      this.#fail(instance, end.reason, now);
+      this.#fail(instance, "failed", end.reason, now);
       return;
     }
     const wait = backOff(instance.failures, this.#settings.restart, this.#random);
@@ -208,14 +212,17 @@ export class Roster {
     if (!told) this.#logger.warn({ task: task.id, instance: instance.index, retryInMs: Math.round(wait) }, end.reason);
   }
 
-  /** The task fails, and is not tried again until its definition changes or a reload asks for it. */
-  #fail(instance: Instance, reason: string, now: number): void {
+  /** The task fails or pauses, and is not tried again until its definition changes or a reload asks for it. */
+  #fail(instance: Instance, state: "failed" | "paused", reason: string, now: number): void {
     const { task } = instance;
     this.#suspects.leave(task.id);
     for (const each of task.instances) each.wanted = false;
-    setState(instance, "failed", reason, now);
-    this.#logger.error({ task: task.id, instance: instance.index }, `the task failed: ${reason}`);
-    this.stopRuns(task.instances, "another instance of the task failed");
+    setState(instance, state, reason, now);
+    this.#logger.error(
+      { task: task.id, instance: instance.index },
+      state === "failed" ? `the task failed: ${reason}` : `the task is ${reason}`,
+    );
+    this.stopRuns(task.instances, `another instance of the task ${state === "failed" ? "failed" : "is paused"}`);
   }
 
   /** An instance whose worker is gone. */

@@ -70,8 +70,8 @@ export type RunEnd =
   | { readonly how: "stopped" }
   | {
       readonly how: "failed";
-      /** `not-ready` and `infrastructure` are tried again, `unknown` a few times, `final` never by itself. */
-      readonly kind: "not-ready" | "infrastructure" | "unknown" | "final";
+      /** `not-ready` and `infrastructure` are tried again, `unknown` a few times, `final` and `paused` (too many events failed) never by themselves. */
+      readonly kind: "not-ready" | "infrastructure" | "unknown" | "final" | "paused";
       readonly reason: string;
     };
 

@@ -4,6 +4,7 @@ import { systemClock } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import type { Counters, Logger, OpenContext, SharedResources, TaskIdentity } from "../contracts.ts";
 import { InfrastructureError, messageOf, MillraceError, NotReadyError, PlannedStop } from "../errors.ts";
+import { FloodError } from "../pipeline/flood-breaker.ts";
 import { createInstance, type Instance } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";
 import type { CheckpointOptions } from "../pipeline/state/checkpoints.ts";
@@ -144,6 +145,7 @@ export class Run {
     const reason = this.#shown(messageOf(error));
     if (error instanceof NotReadyError) return { how: "failed", kind: "not-ready", reason };
     if (error instanceof InfrastructureError) return { how: "failed", kind: "infrastructure", reason };
+    if (error instanceof FloodError) return { how: "failed", kind: "paused", reason };
     const final = error instanceof MillraceError;
     // Whatever else was thrown may pass, as a lost connection does: it is tried again, a few times.
     return { how: "failed", kind: final || this.#instance === undefined ? "final" : "unknown", reason };

@@ -130,10 +130,11 @@ test("a call that fails as a whole is halved until the events at fault are found
     .to(sinkOf());
   const { values, letters } = await runPipeline(plan, numbers(256));
   assert.deepEqual(
-    letters.map(({ offset, message }) => [offset, message]),
+    letters.map(({ offset, message, attempts: count }) => [offset, message, count]),
+    // Each was in the call as a whole, and in those of its halves.
     [
-      [5, "5 is bad"],
-      [200, "200 is bad"],
+      [5, "5 is bad", 9],
+      [200, "200 is bad", 9],
     ],
   );
   assert.equal(values.length, 254);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import type { Event, OpenContext } from "millrace";
-import { DataError, from, memorySource } from "millrace";
+import type { Event, OpenContext, SourceSpec } from "millrace";
+import { DataError, from, memorySource, NO_WATERMARK } from "millrace";
 
 import { systemClock } from "../../src/clock.ts";
 import type { DeadLetter, LetterBox, Sink } from "../../src/contracts.ts";
@@ -89,4 +89,66 @@ test("a handler can say what becomes of what a sink refuses, but not send it on"
   const counters = await run(plan, [sink], async (written) => void letters.push(...written));
   assert.deepEqual(taken, [0, 2, 4]);
   assert.deepEqual([counters.skipped, letters.map(({ offset }) => offset)], [1, [3]]);
+});
+
+/** A source of numbers, one in a batch, that notes what is committed. */
+function oneByOne(count: number) {
+  const commits: number[] = [];
+  const origin = { system: "memory", name: "numbers", partition: undefined };
+  const spec: SourceSpec<number> = {
+    ...from(memorySource<number>([])).to(sinkOf()).source,
+    open: async () => ({
+      async *partitions() {
+        yield {
+          name: "numbers",
+          signal: new AbortController().signal,
+          async *read() {
+            for (let offset = 0; offset < count; offset++) {
+              const rest = { key: undefined, time: Number.NaN, headers: undefined, watermark: NO_WATERMARK, size: 1 };
+              yield { events: [{ value: offset, origin, offset, ...rest }], position: offset + 1, watermark: NO_WATERMARK };
+            }
+          },
+          commit: async (position: number) => void commits.push(position),
+          [Symbol.asyncDispose]: nothing,
+        };
+      },
+      [Symbol.asyncDispose]: nothing,
+    }),
+  };
+  return { spec, commits };
+}
+
+test("while the box for dead letters is away nothing behind a letter is done, and no letter is lost", async () => {
+  const { spec, commits } = oneByOne(6);
+  const { taken, sink } = choosy([]);
+  const back = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const kept: number[] = [];
+  const plan = from(spec)
+    .filter((value) => {
+      if (value % 2 === 1) throw new RangeError("odd");
+      return true;
+    })
+    .deadLetter(boxOf())
+    .to(sinkOf());
+  const running = run(plan, [sink], async (letters) => {
+    asked.resolve();
+    await back.promise;
+    kept.push(...letters.map(({ offset }) => offset));
+  });
+  await asked.promise;
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => void setImmediate(resolve));
+  assert.deepEqual([commits.filter((position) => position > 1), kept, taken], [[], [], [0]]);
+  back.resolve();
+  const counters = await running;
+  assert.deepEqual([kept, taken, commits.at(-1), counters.deadLettered], [[1, 3, 5], [0, 2, 4], 6, 3]);
+});
+
+test("a box that can't keep a letter ends the task, and nothing behind the letter is done", async () => {
+  const { spec, commits } = oneByOne(4);
+  const { sink } = choosy([2]);
+  const plan = from(spec).deadLetter(boxOf()).to(sinkOf());
+  const refuses = run(plan, [sink], () => Promise.reject(new Error("the box is broken")));
+  await assert.rejects(refuses, { message: "the box is broken" });
+  assert.deepEqual(commits.at(-1), 2);
 });

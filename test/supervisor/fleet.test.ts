@@ -325,6 +325,21 @@ test("a data error fails the task at once and for good, and stops its other inst
   assert.equal(simulation.states()["a"], "running");
 });
 
+test("a task too many of whose events fail is paused with all its instances, until it is asked for or changed", () => {
+  const simulation = new Simulation();
+  const reason = "paused: 100 of the 100 events of the last 30 s failed";
+  simulation.behaviours.set("a", { ends: { how: "failed", kind: "paused", reason } });
+  simulation.add({ ...definition("a"), instances: 2 });
+  simulation.run(120_000);
+  const [view] = simulation.fleet.views();
+  assert.deepEqual([view?.state, view?.reason], ["paused", reason]);
+  assert.equal(simulation.starts.get("a"), 2);
+  simulation.behaviours.delete("a");
+  simulation.fleet.retry();
+  simulation.run(2000);
+  assert.equal(simulation.states()["a"], "running");
+});
+
 test("what may pass is tried again with a growing back-off; what is missing counts as starting", () => {
   const simulation = new Simulation();
   simulation.behaviours.set("away", { ends: { how: "failed", kind: "infrastructure", reason: "the broker is away" } });

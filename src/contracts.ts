@@ -4,6 +4,7 @@
 import type { Barrier, Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
 import type { Clock } from "./clock.ts";
 import type { Connections } from "./connections.ts";
+import type { DataError } from "./errors.ts";
 import type { Format } from "./values.ts";
 
 /** A logger in pino's form: fields first, then a message. Fields never hold payloads or secrets. */
@@ -162,13 +163,17 @@ export interface SinkSpec {
  * partitions overlap. The events and their values must not be changed, and not be kept after `write` settled.
  *
  * Outages are waited out inside until `signal` aborts. An event that the system will never take (too large, a violated
- * constraint) is a DataError that names it; the events before it are then written, those after it not.
+ * constraint) is a DataError that names it; the events before it are then written, those after it not. One that takes several calls at a time
+ * asks `refuse` first, where it can tell before it writes, so that those after it keep their place.
  */
 export interface Sink extends AsyncDisposable {
   /** Calls of one partition that may be under way together; 1 if not given. */
   readonly maxInFlight?: number;
-  write(events: readonly Event[], signal: AbortSignal): Promise<void>;
+  write(events: readonly Event[], signal: AbortSignal, refuse?: Refuse): Promise<void>;
 }
+
+/** Asks what becomes of an event that a sink will never take: returns when the event is to be left out, and throws what is to end the write there. */
+export type Refuse = (event: Event, error: DataError) => void;
 
 /** What one partition's run of a pipeline counts. Plain numbers, raised in the loop and read at scrape time. */
 export interface Counters {

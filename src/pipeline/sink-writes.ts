@@ -26,25 +26,30 @@ export async function writeToSink(
   { taken, failures }: Refusals,
 ): Promise<SinkEnd> {
   let rest = events;
+  let ended: { readonly written: number; readonly failure: unknown } | undefined;
+  const refuse = (event: Event, error: DataError): void => {
+    if (taken.has(event)) return;
+    try {
+      failures.take(error.step, event, error);
+    } catch (failure) {
+      ended = { written: events.indexOf(event), failure };
+      throw failure;
+    }
+    taken.add(event);
+  };
   while (rest.length > 0) {
     try {
-      await sink.write(rest, signal);
+      await sink.write(rest, signal, refuse);
       break;
     } catch (error) {
+      if (ended !== undefined && error === ended.failure) return ended;
       const refused = error instanceof DataError ? refusedOf(rest, error) : -1;
       if (refused === -1) throw error;
-      const event = rest[refused] as Event;
-      const written = events.length - rest.length + refused;
-      if (taken.has(event)) {
-        rest = rest.slice(refused + 1);
-        continue;
-      }
       try {
-        failures.take((error as DataError).step, event, error);
-      } catch (failure) {
-        return { written, failure };
+        refuse(rest[refused] as Event, error as DataError);
+      } catch {
+        return ended as SinkEnd;
       }
-      taken.add(event);
       rest = rest.slice(refused + 1);
     }
   }

@@ -3,7 +3,7 @@ import { z } from "zod";
 
 import type { Event } from "../batch.ts";
 import { sleep } from "../clock.ts";
-import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
+import type { Lease, OpenContext, Refuse, Sink, SinkSpec } from "../contracts.ts";
 import { DataError, InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
 import { JetStreamApi } from "../nats/api.ts";
 import type { NatsLink } from "../nats/connection.ts";
@@ -19,6 +19,7 @@ import { ID_HEADER, ResultIds } from "../result-ids.ts";
 import { encodeToken } from "../tokens.ts";
 import { encoderFor } from "../values.ts";
 import { JetStreamLetterBox } from "./letters/jetstream-box.ts";
+import { throwRefused } from "./refused.ts";
 
 const KIND = "jetstream";
 const KEY = "{key}";
@@ -192,27 +193,31 @@ class JetStreamSink implements Sink {
     }
   }
 
-  async write(events: readonly Event[], signal: AbortSignal): Promise<void> {
+  async write(events: readonly Event[], signal: AbortSignal, refuse: Refuse = throwRefused): Promise<void> {
     if (!this.#prepared) await this.#prepare(signal);
     const largest =
       (this.#lease.resource.client ?? (await this.#lease.resource.ready(signal))).info?.max_payload ?? Number.POSITIVE_INFINITY;
     const messages: Outgoing[] = [];
-    let failure: DataError | undefined;
+    const sent: Event[] = [];
+    let end: { readonly thrown: unknown } | undefined;
     for (const event of events) {
       try {
-        messages.push(this.#message(event, largest));
-      } catch (error) {
-        failure = new DataError(KIND, event, error);
+        const message = this.#messageOf(event, largest, refuse);
+        if (message === undefined) continue;
+        messages.push(message);
+        sent.push(event);
+      } catch (thrown) {
+        end = { thrown };
         break;
       }
     }
     const judge = (message: Outgoing, refusal: JetStreamApiError | "no responders") => {
-      const event = events[messages.indexOf(message)];
+      const event = sent[messages.indexOf(message)];
       return this.#judge(message, event, refusal, signal);
     };
     await this.#publisher.publish(messages, judge, signal);
     if (this.#refusing) this.#report(undefined);
-    if (failure !== undefined) throw failure;
+    if (end !== undefined) throw end.thrown;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -225,6 +230,16 @@ class JetStreamSink implements Sink {
     const { stream, create } = this.#config;
     this.#target = await ensureTarget(this.#api, signal, { subject: this.#pattern, stream, create });
     this.#prepared = true;
+  }
+
+  /** The message of an event; undefined when it can't be one and is to be left out. */
+  #messageOf(event: Event, largest: number, refuse: Refuse): Outgoing | undefined {
+    try {
+      return this.#message(event, largest);
+    } catch (error) {
+      refuse(event, new DataError(KIND, event, error));
+      return undefined;
+    }
   }
 
   #message(event: Event, largest: number): Outgoing {

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 import type { Event, EventHeaders } from "../batch.ts";
 import type { KafkaConnection } from "../connections.ts";
-import type { Lease, OpenContext, Sink, SinkSpec } from "../contracts.ts";
+import type { Lease, OpenContext, Refuse, Sink, SinkSpec } from "../contracts.ts";
 import { DataError, PlannedStop } from "../errors.ts";
 import { abortable } from "../kafka/abortable.ts";
 import { BATCH_OVERHEAD, type OutgoingRecord, outgoingRecord } from "../kafka/outgoing-record.ts";
@@ -11,6 +11,7 @@ import { DEFAULT_MAX_MESSAGE_BYTES, RecordRefusedError } from "../kafka/producer
 import { ID_HEADER, ResultIds } from "../result-ids.ts";
 import { encoderFor, FORMATS } from "../values.ts";
 import { KafkaLetterBox } from "./letters/kafka-box.ts";
+import { throwRefused } from "./refused.ts";
 
 const KIND = "kafka";
 
@@ -134,19 +135,26 @@ class KafkaSink implements Sink {
     }
   }
 
-  async write(events: readonly Event[], signal: AbortSignal): Promise<void> {
+  async write(events: readonly Event[], signal: AbortSignal, refuse: Refuse = throwRefused): Promise<void> {
     const records: OutgoingRecord[] = [];
-    let refused: DataError | undefined;
+    const sent: Event[] = [];
+    let end: { readonly thrown: unknown } | undefined;
     for (const event of events) {
       const record = this.#record(event);
-      if (record instanceof DataError) {
-        refused = record;
+      if (!(record instanceof DataError)) {
+        records.push(record);
+        sent.push(event);
+        continue;
+      }
+      try {
+        refuse(event, record);
+      } catch (thrown) {
+        end = { thrown };
         break;
       }
-      records.push(record);
     }
-    await this.#send(records, events, signal);
-    if (refused !== undefined) throw refused;
+    await this.#send(records, sent, signal);
+    if (end !== undefined) throw end.thrown;
   }
 
   async #send(records: readonly OutgoingRecord[], events: readonly Event[], signal: AbortSignal): Promise<void> {

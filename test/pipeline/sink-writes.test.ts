@@ -28,6 +28,21 @@ const CONTEXT: OpenContext = {
 
 const nothing = async () => undefined;
 
+/** A sink that asks about what it refuses before it writes. */
+function asking(bad: readonly number[]) {
+  const taken: unknown[] = [];
+  const sink: Sink = {
+    write: async (events, _signal, refuse) => {
+      for (const event of events) {
+        if (bad.includes(Number(event.value))) refuse?.(event, new DataError("asking", event, new RangeError("too much")));
+        else taken.push(event.value);
+      }
+    },
+    [Symbol.asyncDispose]: nothing,
+  };
+  return { taken, sink };
+}
+
 /** A sink that refuses some values, and what it has taken. */
 function choosy(bad: readonly number[]) {
   const taken: unknown[] = [];
@@ -76,6 +91,19 @@ test("what a sink refuses follows the policy, and the rest is written in order, 
     [0, 1, 9, 51].map((value) => ["choosy", "RangeError", "too much", String(value)]),
   );
   assert.deepEqual([counters.in, counters.out, counters.deadLettered], [10, 8, 4]);
+});
+
+test("a sink that asks about an event leaves it out, or ends there", async () => {
+  const source = () => memorySource(Array.from({ length: 6 }, (_, value) => ({ value })));
+  const { taken, sink } = asking([1, 4]);
+  const counters = await run(from(source()).onError("skip").to(sinkOf()), [sink, sink], nothing);
+  assert.deepEqual([taken, counters.out, counters.skipped], [[0, 2, 3, 5], 4, 2]);
+  const strict = asking([3]);
+  await assert.rejects(
+    run(from(source()).to(sinkOf()), [strict.sink], nothing),
+    (error) => error instanceof DataError && error.place?.offset === 3,
+  );
+  assert.deepEqual(strict.taken, [0, 1, 2]);
 });
 
 test("a handler can say what becomes of what a sink refuses, but not send it on", async () => {

@@ -48,7 +48,7 @@ function finderOn(leaders: readonly number[], from: "earliest" | "latest" = "ear
 function assignmentOf(partitions: readonly number[]): Assignment {
   return new Assignment(
     [{ topic: "t", partitions }],
-    { maxWaiting: 1000, clock, giveUp: never },
+    { maxWaiting: 1000, clock, giveUp: never, editions: new Map<string, string>() },
     { startOf: () => assert.fail("not read"), wants: () => undefined, write: () => Promise.resolve(), disposed: () => undefined },
   );
 }

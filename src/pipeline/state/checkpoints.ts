@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { crc32 } from "node:zlib";
 
 import type { Batch, Position } from "../../batch.ts";
@@ -69,6 +70,8 @@ export class PartitionCheckpoints {
   #changed = false;
   /** Since when the next barrier is waited for. */
   #since: number;
+  /** Begins the names of parts: what a former owner may still write is never taken for one of ours. */
+  readonly #owner = randomUUID().slice(0, 8);
   #saving: Promise<void> = Promise.resolve();
   #broken = false;
 
@@ -222,7 +225,7 @@ export class PartitionCheckpoints {
       );
     }
     const { value, log } = await part;
-    const prefix = `${this.#parts.claim.epoch}-${barrier.number}-${index}`;
+    const prefix = `${this.#owner}-${barrier.number}-${index}`;
     const before = this.#entries.get(name)?.segments ?? [];
     const segments: SegmentEntry[] = before.filter(({ number }) => !log.dropped.includes(number));
     for (const segment of log.added) {

@@ -254,7 +254,8 @@ for (const place of PLACES) {
         const former = await store.claim(raced, signal);
         let confirmed = 0;
         const saving = (async () => {
-          for (let number = 1; ; number++) {
+          // More than can be saved until the other has claimed it.
+          for (let number = 1; number < 2000; number++) {
             await former.save(
               checkpoint(String(number), { [`n-${number}`]: String(number) }, number > 1 ? [`n-${number - 1}`] : []),
               signal,

@@ -230,3 +230,14 @@ test("a claim that was cut off before it wrote anything changes nothing", async 
   const claim = await store.claim(name, signal);
   assert.deepEqual([claim.epoch, texts(claim)], [3, ["3", "2"]]);
 });
+
+test("what a former owner writes late is never taken either when its successor has saved nothing", async (t) => {
+  const path = tempFolder(t);
+  const { store } = await openStoreAt(t, { file: { path } });
+  await store.claim(name, signal);
+  const { token } = JSON.parse(readFileSync(join(folderOf(path), "epoch-1"), "utf8")) as { readonly token: string };
+  await store.claim(name, signal);
+  const late = join(folderOf(path), `manifest-1-${token}-1`);
+  writeFileSync(late, Buffer.concat(manifestFile({ manifest: Buffer.from("late"), dropped: [] })));
+  assert.deepEqual(texts(await store.claim(name, signal)), []);
+});

@@ -2,10 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import fc from "fast-check";
-import type { ErrorHandler, Failure, Stream } from "millrace";
-import { DataError, from, PlanError, tumbling } from "millrace";
+import type { Batch, ErrorHandler, Event, Failure, Stream } from "millrace";
+import { DataError, from, NO_WATERMARK, PlanError, tumbling } from "millrace";
 import { runPipeline } from "millrace/testing";
 
+import type { WaitingFailure } from "../../src/pipeline/failure-queue.ts";
+import { FailureQueue, inlet } from "../../src/pipeline/failure-queue.ts";
 import { boxOf, sinkOf, sourceOf } from "./source-of.ts";
 
 function odd(value: number): number {
@@ -29,7 +31,7 @@ test("a handler gets the event, the error and the step that raised it, also acro
   const plan = from(sourceOf<number>())
     .mapAsync(async (value) => failing("outer", 1)(value), { name: "outer", maxInFlight: 3, retries: 2, backoffFactor: 0 })
     .map(failing("inner", 2), { name: "inner" })
-    .infer(async (values) => values.map(failing("model", 4)), { name: "model", maxInFlight: 2 })
+    .infer(async (values) => values.map(failing("model", 4)), { name: "model", maxInFlight: 2, batch: { maxSize: 1 } })
     .onError(handle)
     .to(sinkOf());
   const { values, counters, position } = await runPipeline(plan, numbers(6), { batchSize: 2 });
@@ -146,4 +148,32 @@ test("a handler's place and steps are checked with the plan", () => {
   fails(() => stream.onError({ handle: "skip" as never }), /must be functions/);
   fails(() => stream.map(odd, { onError: { steps: (failures) => failures.batch({ size: 2 }) } }), /can't keep state or time, as batch/);
   fails(() => stream.map(odd, { onError: { steps: () => undefined as never } }), /must return the stream/);
+});
+
+test("a barrier passes behind what failed before it, and before what failed after it", async () => {
+  const queue = new FailureQueue();
+  const event = (offset: number): Event => ({
+    value: offset,
+    key: undefined,
+    time: Number.NaN,
+    headers: undefined,
+    origin: { system: "memory", name: "test", partition: undefined },
+    offset,
+    watermark: NO_WATERMARK,
+    size: 0,
+  });
+  for (const offset of [2, 7, 5]) queue.add({ step: "map", event: event(offset), error: new Error("no"), tries: undefined });
+  const plain = { watermark: NO_WATERMARK };
+  // Something between holds the position back, as an open window does.
+  async function* input(): AsyncGenerator<Batch> {
+    yield { ...plain, events: [event(0), event(1)], position: 2 };
+    yield { ...plain, events: [], position: 2, barrier: { number: 1 } };
+    yield { ...plain, events: [event(8)], position: 9 };
+  }
+  const given: string[] = [];
+  const handle = async (failures: readonly WaitingFailure[]) => ({ events: failures.map((failure) => failure.event) });
+  for await (const { events, position, barrier } of inlet(input(), queue, handle, () => 6)) {
+    given.push(`${events.map(({ offset }) => offset).join()} to ${position}${barrier === undefined ? "" : " barrier"}`);
+  }
+  assert.deepEqual(given, ["0,1 to 2", "2,5 to 2", " to 2 barrier", "7,8 to 9"]);
 });

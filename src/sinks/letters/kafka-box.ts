@@ -131,9 +131,18 @@ function placesOf(gone: Map<string, Places>, id: string): Places {
   return places;
 }
 
+/** What says nothing of places takes nothing away. */
 function raise(places: Places, text: string | undefined): void {
-  for (const [partition, offset] of JSON.parse(text ?? "[]") as readonly (readonly [number, number])[]) {
-    places.set(partition, Math.max(offset, places.get(partition) ?? -1));
+  for (const [partition, offset] of placesIn(text)) places.set(partition, Math.max(offset, places.get(partition) ?? -1));
+}
+
+function placesIn(text: string | undefined): readonly (readonly [number, number])[] {
+  try {
+    const json: unknown = JSON.parse(text ?? "[]");
+    const isPair = (pair: unknown) => Array.isArray(pair) && pair.length === 2 && pair.every(Number.isSafeInteger);
+    return Array.isArray(json) && json.every(isPair) ? (json as [number, number][]) : [];
+  } catch {
+    return [];
   }
 }
 

@@ -156,6 +156,8 @@ class PlatformaticWriter implements PartitionWriter {
   readonly #topic: string;
   readonly #partition: number;
   #producerId: ProducerId | undefined;
+  /** The identity under which a batch was given up: its numbers are used, up to where is not known. */
+  #spent: ProducerId | undefined;
   #sequence = 0;
   /** The batch being written. What comes back for another one is of no interest any more. */
   #batch: PendingBatch | undefined;
@@ -171,6 +173,8 @@ class PlatformaticWriter implements PartitionWriter {
     const batch = this.#batch;
     try {
       const bytes = (batch.bytes ??= await this.#write(batch));
+      // Given up before it had an identity: sent now, it would use the sequence number of the next one.
+      if (this.#batch !== batch) return { kind: "again", reason: "the batch was given up" };
       const answer = await this.#client.produce(this.#topic, this.#partition, bytes);
       return answer === undefined ? this.#written(batch) : await this.#outcome(batch, answer);
     } catch (error) {
@@ -180,13 +184,15 @@ class PlatformaticWriter implements PartitionWriter {
   }
 
   abandon(): void {
-    // Whether the broker has it decides its next sequence number, so that is not known either.
+    // Whether the broker has it decides its next sequence number, so that is not known either. Beginning at 0 again under the
+    // same identity would have the next batch taken for an earlier one of as many records, and dropped as its repeat.
+    this.#spent = this.#producerId ?? this.#spent;
     this.#producerId = undefined;
     this.#batch = undefined;
   }
 
   async #write(batch: PendingBatch): Promise<Buffer> {
-    const producerId = this.#producerId ?? (await this.#client.producerId(undefined));
+    const producerId = this.#producerId ?? (await this.#client.producerId(this.#spent));
     if (this.#batch === batch && this.#producerId === undefined) this.#adopt(producerId);
     return await writeBatch(batch.records, this.#client.codec, { ...producerId, sequence: this.#sequence }, Date.now());
   }

@@ -97,12 +97,15 @@ for (const client of KAFKA_CLIENTS) {
     it("writes on after the only batch under way was given up", async (t) => {
       const topic = await makeTopic(service.address, 1);
       const producer = await openProducer(t, kafkaConnection(service.address, client));
-      const writer = await producer.topic(topic, { create: undefined, signal: never, waiting: () => undefined });
+      const reasons: (string | undefined)[] = [];
+      const writer = await producer.topic(topic, { create: undefined, signal: never, waiting: (reason) => reasons.push(reason) });
       await writer.send([outgoingRecord("k", "0", 1, undefined)], never);
       await service.freeze();
       const controller = new AbortController();
       const givenUp = writer.send([outgoingRecord("k", "given up", 1, undefined)], controller.signal);
-      // The same count of records: a producer that took back its sequence number would have this one taken for that one.
+      givenUp.catch(() => undefined);
+      await until("it is under way", () => reasons.length === 1);
+      // The same count of records: a producer that took a sequence number twice would have the next one taken for an earlier one.
       controller.abort(new Error("stop"));
       await assert.rejects(givenUp, /stop/);
       const next = writer.send([outgoingRecord("k", "1", 1, undefined)], never);

@@ -48,8 +48,10 @@ export class Daemon {
     });
   }
 
-  /** Ends it as an operator would; that it could not finish what was in flight is allowed only where something it needs is away. */
+  /** Ends it as an operator would. */
   async stop(): Promise<void> {
+    // Before it listens to signals, one ends it as any process.
+    await this.#running.url();
     const { code } = await this.#running.stop();
     assert.equal(code, 0, `a planned stop ended with ${code}: …${this.#running.output.slice(-3000)}`);
   }
@@ -68,6 +70,7 @@ export class Daemon {
     const second = this.#second;
     this.#second = undefined;
     if (second === undefined) return;
+    await second.url();
     const { code } = await second.stop();
     assert.equal(code, 0, `the second supervisor's planned stop ended with ${code}: …${second.output.slice(-3000)}`);
   }

@@ -130,6 +130,8 @@ export interface Partition<T = unknown> extends AsyncDisposable {
   readonly signal: AbortSignal;
   /** Tells the input apart from another that took its place under the same name; undefined where the source can't know. */
   readonly edition?: string | undefined;
+  /** What a sink needs to write the position itself; undefined where only `commit` can. */
+  readonly rights?: CommitRights | undefined;
   /**
    * Yields what the broker has ready (at most about 1,024 events or 1 MiB), never waiting to fill a batch, and an empty
    * batch at least every half minute. Ends when a stop or a hand-over was asked for, when the partition is disposed of, and
@@ -146,10 +148,29 @@ export interface Partition<T = unknown> extends AsyncDisposable {
   commit(position: Position): Promise<void>;
 }
 
+/** In whose name the position of a partition is written: what a sink needs that writes it itself, in one transaction with its results. */
+export interface CommitRights {
+  readonly topic: string;
+  readonly partition: number;
+  readonly group: string;
+  readonly member: string;
+  readonly generation: number;
+  /** The position was written. */
+  wrote(position: Position): void;
+}
+
+/** A partition and a sink in the place of others: the positions of the one and the events of the other are written together. */
+export interface Transacted {
+  readonly partition: Partition;
+  readonly sink: Sink;
+}
+
 /** A sink as part of a plan: data until it is opened. */
 export interface SinkSpec {
   readonly kind: string;
   readonly description: Description;
+  /** The kind of source whose positions it writes in one transaction with its events; undefined when it makes no transactions. */
+  readonly transactsWith?: string | undefined;
   open(context: OpenContext): Promise<Sink>;
   /** Opens it as a place for dead letters; undefined where this kind of sink can be none. */
   openLetters?(context: OpenContext): Promise<LetterBox>;
@@ -170,6 +191,11 @@ export interface Sink extends AsyncDisposable {
   /** Calls of one partition that may be under way together; 1 if not given. */
   readonly maxInFlight?: number;
   write(events: readonly Event[], signal: AbortSignal, refuse?: Refuse): Promise<void>;
+  /**
+   * Begins the transactions of a partition: its run then uses what this gives, in which a write settles before it can be
+   * seen, and a commit before it is written. Undefined when the sink makes none.
+   */
+  readonly transact?: ((partition: Partition) => Transacted) | undefined;
 }
 
 /** Asks what becomes of an event that a sink will never take: returns when the event is to be left out, and throws what is to end the write there. */

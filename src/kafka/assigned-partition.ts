@@ -1,9 +1,10 @@
 import type { Batch, Event, Origin, Position } from "../batch.ts";
 import { NO_WATERMARK } from "../batch.ts";
 import type { Clock } from "../clock.ts";
-import type { Partition } from "../contracts.ts";
+import type { CommitRights, Partition } from "../contracts.ts";
 import { OwnershipLostError } from "../errors.ts";
 import type { RecordValue } from "./consumer.ts";
+import type { MemberOf } from "./driver.ts";
 import type { RecordChunk } from "./record-chunk.ts";
 
 /**
@@ -31,12 +32,15 @@ export interface PartitionOwner {
   release(partition: AssignedPartition): Promise<void>;
 }
 
+/** The settings of a partition. */
 export interface PartitionSettings {
-  /** Bytes of records that wait. */
+  /** Bytes of records that wait for the pipeline. */
   readonly maxWaiting: number;
   readonly clock: Clock;
   /** The topic's id, where the client knows it; see `Partition.edition`. */
   readonly edition?: string | undefined;
+  /** Whose it is; undefined when nothing is committed. */
+  readonly holder?: (MemberOf & { readonly group: string }) | undefined;
 }
 
 /** A partition from its assignment until it is disposed of: the records that wait for its pipeline, and its position. */
@@ -46,6 +50,7 @@ export class AssignedPartition implements Partition<RecordValue> {
   readonly name: string;
   readonly origin: Origin;
   readonly edition: string | undefined;
+  readonly rights: CommitRights | undefined;
   readonly #owner: PartitionOwner;
   readonly #clock: Clock;
   readonly #maxWaiting: number;
@@ -79,6 +84,8 @@ export class AssignedPartition implements Partition<RecordValue> {
     this.#owner = owner;
     this.#maxWaiting = settings.maxWaiting;
     this.#clock = settings.clock;
+    const { holder } = settings;
+    this.rights = holder && { ...holder, topic, partition: number, wrote: (position) => this.#wroteElsewhere(position) };
   }
 
   get signal(): AbortSignal {
@@ -267,6 +274,13 @@ export class AssignedPartition implements Partition<RecordValue> {
 
   /** The position was written. */
   wrote(position: Position): void {
+    this.#committed = position;
+  }
+
+  /** Nothing is left to write, and the lag is counted from here on. */
+  #wroteElsewhere(position: Position): void {
+    if (this.#replaced) return;
+    this.#toCommit = position;
     this.#committed = position;
   }
 

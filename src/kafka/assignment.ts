@@ -1,5 +1,5 @@
 import { type Clock, sleep } from "../clock.ts";
-import { AssignedPartition, type PartitionOwner, type Start } from "./assigned-partition.ts";
+import { AssignedPartition, type PartitionOwner, type PartitionSettings, type Start } from "./assigned-partition.ts";
 import { CommitLedger } from "./commit-ledger.ts";
 import type { TopicPartitions } from "./group-assignment.ts";
 
@@ -30,9 +30,7 @@ export class Assignment implements PartitionOwner {
   /** @param giveUp aborts when positions that can't be written are given up */
   constructor(
     assigned: readonly TopicPartitions[],
-    settings: {
-      readonly maxWaiting: number;
-      readonly clock: Clock;
+    settings: Omit<PartitionSettings, "edition"> & {
       readonly giveUp: AbortSignal;
       /** The ids of topics, where the client knows them. */
       readonly editions: ReadonlyMap<string, string>;

@@ -221,10 +221,12 @@ export class GroupConsumer implements KafkaConsumer {
 
   #assign(generation: Generation, fetcher: Fetcher, editions: ReadonlyMap<string, string>): Assignment {
     const { clock, signal, logger } = this.#context;
+    const { group, maxWaiting } = this.#settings;
+    const holder = group === undefined ? undefined : { group, member: generation.member, generation: generation.generation };
     let starts: ReadonlyMap<string, Promise<Start>> | undefined;
     const assignment: Assignment = new Assignment(
       generation.assigned,
-      { maxWaiting: this.#settings.maxWaiting, clock, editions, giveUp: AbortSignal.any([signal, this.#closing.signal]) },
+      { maxWaiting, clock, holder, editions, giveUp: AbortSignal.any([signal, this.#closing.signal]) },
       {
         startOf: async (partition) => {
           starts ??= this.#positions.starts(assignment);

@@ -8,12 +8,12 @@ import { Admin, produceV9, produceV10, produceV11, Producer, protocolErrorsCodes
 import type { KafkaConnection } from "../connections.ts";
 import { InfrastructureError } from "../errors.ts";
 import { brokerErrorName, brokerTrouble, leaderless } from "./broker-errors.ts";
-import { platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
+import { type BrokerAddress, platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
 import type { Codec } from "./codecs.ts";
 import type { OutgoingRecord } from "./outgoing-record.ts";
 import { listenForErrors } from "./platformatic-errors.ts";
 import { PlatformaticLayouts } from "./platformatic-layouts.ts";
-import type { Outcome, PartitionWriter, ProducerClient } from "./producer-client.ts";
+import type { Outcome, PartitionWriter, ProducerClient, ProducerId } from "./producer-client.ts";
 import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
 import type { NewTopic, ProducerSettings } from "./producer.ts";
 import { signBatch, writeBatch } from "./record-batch-writer.ts";
@@ -34,15 +34,10 @@ const ANSWER_PARSERS: ReadonlyMap<number, ResponseParser<ProduceResponse>> = new
 type ProduceResponse = ReturnType<typeof produceV11.parseResponse>;
 
 /** What a broker answered that did not take a batch. */
-interface Answer {
+export interface Answer {
   /** The name of the protocol's error. */
   readonly name: string;
   readonly message: string;
-}
-
-interface ProducerId {
-  readonly producerId: bigint;
-  readonly producerEpoch: number;
 }
 
 export class PlatformaticProducer implements ProducerClient {
@@ -104,10 +99,11 @@ export class PlatformaticProducer implements ProducerClient {
 
   /**
    * Sends one batch to the leader of the partition.
+   * @param transaction the transactional id that the batch belongs to; null for none
    * @returns undefined when it was written
    * @throws what the client throws when there is no answer
    */
-  async produce(topic: string, partition: number, batch: Buffer): Promise<Answer | undefined> {
+  async produce(topic: string, partition: number, batch: Buffer, transaction: string | null = null): Promise<Answer | undefined> {
     const leader = (await this.#layouts.of(topic))?.leaders[partition];
     if (leader === undefined) return { name: "UNKNOWN_TOPIC_OR_PARTITION", message: "the topic has no such partition" };
     const broker = this.#layouts.brokers.get(leader);
@@ -115,7 +111,7 @@ export class PlatformaticProducer implements ProducerClient {
     this.#version ??= this.#negotiate();
     const version = await this.#version;
     const connection = await this.#client.connections.get(broker);
-    return await request(connection, version, () => produceRequest(topic, partition, batch));
+    return await request(connection, version, () => produceRequest(transaction, topic, partition, batch));
   }
 
   /** Makes the next attempt look for the leader and the protocol again. */
@@ -123,6 +119,14 @@ export class PlatformaticProducer implements ProducerClient {
     this.#client.clearMetadata();
     this.#layouts.forget();
     this.#version = undefined;
+  }
+
+  /** A connection to a broker: to that one, or to any that is up. */
+  async connectionTo(broker: BrokerAddress | undefined): Promise<Connection> {
+    const { connections } = this.#client;
+    if (broker !== undefined) return await connections.get({ ...broker });
+    const { bootstrapBrokers } = platformaticOptions(this.#connection, { clientId: this.#clientId });
+    return await connections.getFirstAvailable([...bootstrapBrokers, ...this.#layouts.brokers.values()] as BrokerAddress[]);
   }
 
   /** Why there is no answer, for the operator. */
@@ -237,9 +241,9 @@ class PlatformaticWriter implements PartitionWriter {
   }
 }
 
-function produceRequest(topic: string, partition: number, batch: Buffer): Writer {
+function produceRequest(transaction: string | null, topic: string, partition: number, batch: Buffer): Writer {
   return Writer.create()
-    .appendString(null)
+    .appendString(transaction)
     .appendInt16(ALL_REPLICAS)
     .appendInt32(REPLICA_TIMEOUT)
     .appendArray([topic], (writer) => {

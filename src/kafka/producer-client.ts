@@ -5,6 +5,12 @@ import { InfrastructureError } from "../errors.ts";
 import type { OutgoingRecord } from "./outgoing-record.ts";
 import type { NewTopic } from "./producer.ts";
 
+/** Whom the broker knows a producer as. */
+export interface ProducerId {
+  readonly producerId: bigint;
+  readonly producerEpoch: number;
+}
+
 /** How one attempt to write a batch ended. */
 export type Outcome =
   | { readonly kind: "written" }

@@ -13,6 +13,8 @@ export interface BatchIdentity {
   readonly producerId: bigint;
   readonly producerEpoch: number;
   readonly sequence: number;
+  /** Whether it is part of a transaction: readers of what is committed then wait for its end. Default false. */
+  readonly transactional?: boolean;
 }
 
 // Where the fields of a batch are.
@@ -28,6 +30,9 @@ const PRODUCER_ID = 43;
 const PRODUCER_EPOCH = 51;
 const SEQUENCE = 53;
 const COUNT = 57;
+
+/** The attribute of a batch that is part of a transaction. */
+const TRANSACTIONAL = 0b1_0000;
 
 /**
  * Writes a batch.
@@ -46,7 +51,8 @@ export async function writeBatch(
 }
 
 /** Puts another identity on a batch, and the checksum over it. */
-export function signBatch(batch: Buffer, { producerId, producerEpoch, sequence }: BatchIdentity): void {
+export function signBatch(batch: Buffer, { producerId, producerEpoch, sequence, transactional = false }: BatchIdentity): void {
+  if (transactional) batch.writeInt16BE(batch.readInt16BE(ATTRIBUTES) | TRANSACTIONAL, ATTRIBUTES);
   batch.writeBigInt64BE(producerId, PRODUCER_ID);
   batch.writeInt16BE(producerEpoch, PRODUCER_EPOCH);
   batch.writeInt32BE(sequence, SEQUENCE);

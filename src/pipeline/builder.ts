@@ -20,6 +20,7 @@ import { canBeOpened } from "./plan.ts";
 import type { ErrorSettings } from "./planned-errors.ts";
 import { plannedErrors } from "./planned-errors.ts";
 import { timeByStep, timeByTransform } from "./time-by.ts";
+import { checkTransactions } from "./transacted.ts";
 import type { EventFunction } from "./transforms.ts";
 import { filterTransform, keyByTransform, mapTransform, tapTransform } from "./transforms.ts";
 import type { Fold, FoldedValues, NamedFolds } from "./windows/fold.ts";
@@ -284,7 +285,9 @@ export class Stream<T> {
     const all = Array.isArray(sinks) ? (sinks as readonly SinkSpec[]) : [sinks as SinkSpec];
     if (all.length === 0) throw new PlanError("to: give at least one sink");
     if (!all.every(canBeOpened)) throw new PlanError("to: give a sink, such as sink(config.output), or an array of sinks");
-    return { source: this.#source, steps: this.#withEventTime(), sinks: all, ...plannedErrors(this.#steps, this.#errors) };
+    const plan = { source: this.#source, steps: this.#withEventTime(), sinks: all, ...plannedErrors(this.#steps, this.#errors) };
+    checkTransactions(plan);
+    return plan;
   }
 
   /** The steps behind those that an error handler got. */

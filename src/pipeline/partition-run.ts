@@ -13,6 +13,7 @@ import { withBarriers } from "./state/barriers.ts";
 import type { CheckpointOptions, PartitionCheckpoints } from "./state/checkpoints.ts";
 import { openCheckpoints } from "./state/open-checkpoints.ts";
 import { StateBarrier } from "./state/step-state.ts";
+import { transacted } from "./transacted.ts";
 import { positionBefore } from "./truncated.ts";
 
 /** What the partitions of an instance have in common. */
@@ -40,7 +41,9 @@ export interface PartitionRunOptions {
  * Runs the pipeline over one partition until its input ends, and disposes of the partition. A partition that was lost ends
  * without an error: its events belong to another by then.
  */
-export async function runPartition(partition: Partition, options: PartitionRunOptions): Promise<void> {
+export async function runPartition(given: Partition, shared: PartitionRunOptions): Promise<void> {
+  const { partition, sinks } = transacted(given, shared.sinks);
+  const options = { ...shared, sinks };
   const { context, counters } = options;
   const failed = new AbortController();
   const signal = AbortSignal.any([options.abandon, partition.signal, failed.signal]);

@@ -1,19 +1,20 @@
 import { z } from "zod";
 
-import type { Event, EventHeaders } from "../batch.ts";
+import type { Event } from "../batch.ts";
 import type { KafkaConnection } from "../connections.ts";
-import type { Lease, OpenContext, Refuse, Sink, SinkSpec } from "../contracts.ts";
-import { DataError, PlannedStop } from "../errors.ts";
+import type { Lease, OpenContext, Partition, Refuse, Sink, SinkSpec, Transacted } from "../contracts.ts";
+import { PlannedStop } from "../errors.ts";
 import { abortable } from "../kafka/abortable.ts";
-import { BATCH_OVERHEAD, type OutgoingRecord, outgoingRecord } from "../kafka/outgoing-record.ts";
+import type { OutgoingRecord } from "../kafka/outgoing-record.ts";
 import type { KafkaProducer, NewTopic, ProducerSettings, TopicWriter } from "../kafka/producer.ts";
-import { DEFAULT_MAX_MESSAGE_BYTES, RecordRefusedError } from "../kafka/producer.ts";
-import { ID_HEADER, ResultIds } from "../result-ids.ts";
-import { encoderFor, FORMATS } from "../values.ts";
+import { DEFAULT_MAX_MESSAGE_BYTES } from "../kafka/producer.ts";
+import type { Transactions } from "../kafka/transactions.ts";
+import { ResultIds } from "../result-ids.ts";
+import { FORMATS } from "../values.ts";
+import { KIND, ofItsEvent, RecordMaker } from "./kafka-records.ts";
+import { transactedBy } from "./kafka-transactions.ts";
 import { KafkaLetterBox } from "./letters/kafka-box.ts";
 import { throwRefused } from "./refused.ts";
-
-const KIND = "kafka";
 
 /** Calls of one partition under way together: while one waits for its confirmation, the next ones make up a larger batch. */
 const MAX_IN_FLIGHT = 8;
@@ -44,6 +45,10 @@ export const kafkaSinkConfig = z.strictObject({
     .max(1_000_000_000)
     .default(DEFAULT_MAX_MESSAGE_BYTES)
     .describe("bytes that a record, and a batch of them, may have before compression; at most the topic's max.message.bytes"),
+  delivery: z
+    .enum(["at-least-once", "exactly-once"])
+    .default("at-least-once")
+    .describe("exactly-once (experimental): records and the positions of a kafka source in one transaction, for steps without state"),
 });
 
 /** What a product or a task gives; see {@link kafkaSinkConfig} for each setting. */
@@ -55,18 +60,29 @@ type Settings = z.output<typeof kafkaSinkConfig>;
  * Writes each event as a record of a topic: its key is the record's key, its time the record's timestamp, its headers the
  * record's headers, and the result's id the header `millrace-id`: it is the same when a crash makes the event be written again. Bytes and text are written as they are, anything else as JSON unless `format` says otherwise; null and
  * undefined are tombstones. Keys are spread over partitions as Java's producer does it.
+ *
+ * With the delivery `exactly-once` they become visible together with the positions of a Kafka source, to readers of what is
+ * committed (`isolation.level=read_committed`): at most once a fifth of a second for each partition that is read.
  * @throws {z.ZodError} when the settings are wrong
  */
 export function kafkaSink(settings: KafkaSinkSettings): SinkSpec {
   const checked = kafkaSinkConfig.parse(settings);
   const { topic, format, key, compression } = checked;
+  const delivery = checked.delivery === "exactly-once" ? checked.delivery : undefined;
   return {
     kind: KIND,
-    description: { topic, format, key: key === "event" ? undefined : key, compression: compression === "none" ? undefined : compression },
+    description: {
+      topic,
+      format,
+      key: key === "event" ? undefined : key,
+      compression: compression === "none" ? undefined : compression,
+      delivery,
+    },
+    transactsWith: delivery && "kafka",
     open: (context) => open(checked, context),
     openLetters: async (context) => {
-      // Letters are bytes, and have ids of their own.
-      const sink = await open({ ...checked, format: undefined, ids: false }, context);
+      // Letters are bytes, have ids of their own, and belong to no transaction.
+      const sink = await open({ ...checked, format: undefined, ids: false, delivery: "at-least-once" }, context);
       return new KafkaLetterBox(topic, sink, context);
     },
   };
@@ -75,12 +91,13 @@ export function kafkaSink(settings: KafkaSinkSettings): SinkSpec {
 async function open(settings: Settings, context: OpenContext): Promise<Sink> {
   const connection = context.connections.kafka;
   const { compression, maxMessageBytes } = settings;
+  const transactions = await openTransactions(settings, context);
   // Loaded when it is needed: a plan that names Kafka must cost nothing while it is only looked at.
   const { createProducer } = await import("../kafka/create-producer.ts");
   const lease = await context.shared.lease(producerKey(connection, settings), () =>
     createProducer(connection, { compression, maxMessageBytes }, "millrace", context.logger),
   );
-  const sink = new KafkaSink(settings, lease, context);
+  const sink = new KafkaSink(settings, lease, transactions, context);
   try {
     await sink.prepare();
   } catch (error) {
@@ -88,6 +105,13 @@ async function open(settings: Settings, context: OpenContext): Promise<Sink> {
     throw error;
   }
   return sink;
+}
+
+/** In debug mode positions are not written and the running task must not lose its transactions: records are written as otherwise. */
+async function openTransactions(settings: Settings, context: OpenContext): Promise<Transactions | undefined> {
+  if (settings.delivery === "at-least-once" || context.mode === "debug") return undefined;
+  const { Transactions } = await import("../kafka/transactions.ts");
+  return await Transactions.open(settings, settings.topic, context);
 }
 
 /** Names the producer among what the process shares; without secrets. */
@@ -105,19 +129,24 @@ class KafkaSink implements Sink {
   readonly #settings: Settings;
   readonly #lease: Lease<KafkaProducer>;
   readonly #context: OpenContext;
-  readonly #encode: (value: unknown) => Uint8Array | string | null;
-  readonly #ids: ResultIds | undefined;
+  readonly #maker: RecordMaker;
+  readonly #transactions: Transactions | undefined;
   #writer: TopicWriter | undefined;
   #opening: Promise<void> | undefined;
   readonly #closed = new AbortController();
   #waiting = false;
 
-  constructor(settings: Settings, lease: Lease<KafkaProducer>, context: OpenContext) {
+  /** Only where the sink works in transactions. */
+  readonly transact: ((partition: Partition) => Transacted) | undefined;
+
+  /** @param lease and transactions belong to the sink */
+  constructor(settings: Settings, lease: Lease<KafkaProducer>, transactions: Transactions | undefined, context: OpenContext) {
     this.#settings = settings;
     this.#lease = lease;
     this.#context = context;
-    this.#encode = encoderFor(settings.format);
-    this.#ids = settings.ids ? new ResultIds(context.task.id, context.part ?? "sink") : undefined;
+    this.#maker = new RecordMaker(settings, settings.ids ? new ResultIds(context.task.id, context.part ?? "sink") : undefined);
+    this.#transactions = transactions;
+    this.transact = transactions && ((partition) => transactedBy(transactions, partition, settings.topic, this.#maker));
   }
 
   async prepare(): Promise<void> {
@@ -136,23 +165,7 @@ class KafkaSink implements Sink {
   }
 
   async write(events: readonly Event[], signal: AbortSignal, refuse: Refuse = throwRefused): Promise<void> {
-    const records: OutgoingRecord[] = [];
-    const sent: Event[] = [];
-    let end: { readonly thrown: unknown } | undefined;
-    for (const event of events) {
-      const record = this.#record(event);
-      if (!(record instanceof DataError)) {
-        records.push(record);
-        sent.push(event);
-        continue;
-      }
-      try {
-        refuse(event, record);
-      } catch (thrown) {
-        end = { thrown };
-        break;
-      }
-    }
+    const { records, sent, end } = this.#maker.recordsOf(events, refuse);
     await this.#send(records, sent, signal);
     if (end !== undefined) throw end.thrown;
   }
@@ -162,15 +175,14 @@ class KafkaSink implements Sink {
     try {
       await (this.#writer as TopicWriter).send(records, signal);
     } catch (error) {
-      if (!(error instanceof RecordRefusedError)) throw error;
-      const event = events[records.indexOf(error.record)];
-      throw new DataError(KIND, event, error);
+      throw ofItsEvent(error, records, events);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort(new PlannedStop("the sink is closed"));
     this.#writer?.[Symbol.dispose]();
+    await this.#transactions?.[Symbol.asyncDispose]();
     await this.#lease[Symbol.asyncDispose]();
   }
 
@@ -196,30 +208,5 @@ class KafkaSink implements Sink {
     this.#context.waiting(reason === undefined ? undefined : `sink kafka ${topic}: ${reason}`);
     if (reason === undefined) this.#context.logger.info({ topic }, "records can be written again");
     else this.#context.logger.warn({ topic, reason }, "records can't be written; waiting");
-  }
-
-  /** Those of the event, with the result's id in the place of the one that its record had. */
-  #headers(event: Event): EventHeaders | undefined {
-    const { headers } = event;
-    if (this.#ids === undefined) return headers;
-    const own = [ID_HEADER, this.#ids.of(event)] as const;
-    if (headers === undefined) return [own];
-    return headers.some(([name]) => name === ID_HEADER) ? [...headers.filter(([name]) => name !== ID_HEADER), own] : [...headers, own];
-  }
-
-  /** The record of an event, or why there can't be one. */
-  #record(event: Event): OutgoingRecord | DataError {
-    const { key, keyEncoding, maxMessageBytes, topic } = this.#settings;
-    const text = key === "none" ? undefined : event.key;
-    const bytes = text === undefined || keyEncoding === "utf8" ? text : Buffer.from(text, "latin1");
-    try {
-      const record = outgoingRecord(bytes, this.#encode(event.value), event.time, this.#headers(event));
-      if (record.size + BATCH_OVERHEAD <= maxMessageBytes) return record;
-      throw new RangeError(
-        `the record has about ${record.size} bytes, more than the limit of ${maxMessageBytes} (maxMessageBytes) for topic "${topic}"`,
-      );
-    } catch (error) {
-      return new DataError(KIND, event, error);
-    }
   }
 }

@@ -1,5 +1,5 @@
 import type { Batch, Event, Position } from "../batch.ts";
-import type { Failures, Partition } from "../contracts.ts";
+import type { CommitRights, Failures, Partition } from "../contracts.ts";
 import { refused } from "./refused.ts";
 
 /** Turns the bytes of a record into a value; null for a record without a value. Throws when they are no such thing. */
@@ -28,6 +28,10 @@ export class DecodedPartition implements Partition {
 
   get signal(): AbortSignal {
     return this.#partition.signal;
+  }
+
+  get rights(): CommitRights | undefined {
+    return this.#partition.rights;
   }
 
   async *read(from: Position | undefined, failures?: Failures): AsyncGenerator<Batch, void, undefined> {

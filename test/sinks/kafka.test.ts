@@ -150,6 +150,7 @@ test("settings that are wrong are refused, those that are left away have default
     ids: true,
     create: false,
     maxMessageBytes: 1_000_000,
+    delivery: "at-least-once",
   });
   for (const wrong of [
     {},
@@ -166,6 +167,7 @@ test("settings that are wrong are refused, those that are left away have default
     format: undefined,
     key: undefined,
     compression: "zstd",
+    delivery: undefined,
   });
 });
 

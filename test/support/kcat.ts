@@ -60,8 +60,9 @@ export async function readByKcat(
   address: string,
   topic: string,
   take: (partition: number, key: string, text: string) => void,
+  options: readonly string[] = [],
 ): Promise<void> {
-  const args = ["-C", "-b", address, "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%p\t%k\t%s\n"];
+  const args = ["-C", "-b", address, "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%p\t%k\t%s\n", ...options];
   const child = spawn(await kcat(), args, { stdio: ["ignore", "pipe", "pipe"] });
   const ended = exitOf(child);
   for await (const line of createInterface({ input: child.stdout, crlfDelay: Infinity })) {

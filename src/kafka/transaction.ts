@@ -133,8 +133,9 @@ export class TransactionalProducer {
         if (trouble === "again") {
           this.#uncertain = true;
           this.#requests.forget();
-          waiting(error);
         }
+        // The markers of the last transaction are soon written, unless a broker is away.
+        if (trouble === "again" || pause >= LONGEST_PAUSE) waiting(error);
       }
       await sleep(pause * (0.8 + 0.4 * Math.random()), signal, clock);
     }

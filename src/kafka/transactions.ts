@@ -80,7 +80,11 @@ export class PartitionTransactions {
     const transactional = new TransactionalProducer(requests, { clock, over, waiting });
     this.#producer = new BatchingProducer(new TransactionalClient(client, transactional), settings);
     const abort = async () => {
-      for (const writer of this.#topics.values()) (await writer.catch(() => undefined))?.[Symbol.dispose]();
+      for (const [topic, writer] of this.#topics) {
+        (await writer.catch(() => undefined))?.[Symbol.dispose]();
+        // Whatever it waited for, it does so no longer.
+        this.#report(this.#wayTo(topic), undefined);
+      }
       await transactional.abort();
       await this.#producer[Symbol.asyncDispose]();
       this.#report(partition.name, undefined);
@@ -97,11 +101,15 @@ export class PartitionTransactions {
   async writer(topic: string): Promise<TopicWriter> {
     let opening = this.#topics.get(topic);
     if (opening === undefined) {
-      const waiting = (reason: string | undefined) => this.#report(`${this.partition.name} to ${topic}`, reason);
+      const waiting = (reason: string | undefined) => this.#report(this.#wayTo(topic), reason);
       opening = this.#producer.topic(topic, { create: undefined, signal: this.#over, waiting });
       this.#topics.set(topic, opening);
     }
     return await opening;
+  }
+
+  #wayTo(topic: string): string {
+    return `${this.partition.name} to ${topic}`;
   }
 
   #report(part: string, reason: string | undefined): void {

@@ -7,6 +7,7 @@ import { InfrastructureError, OwnershipLostError } from "../../src/errors.ts";
 import type { ProducerId } from "../../src/kafka/producer-client.ts";
 import type { Target, TransactionRequests } from "../../src/kafka/transaction-requests.ts";
 import { TransactionalProducer } from "../../src/kafka/transaction.ts";
+import { VirtualClock } from "../../src/virtual-clock.ts";
 
 const never = new AbortController().signal;
 
@@ -41,6 +42,23 @@ describe("a transactional producer", () => {
     await producer.commit(RIGHTS, 1);
     assert.deepEqual(producer.producer, broker.present);
     assert.deepEqual(broker.asked.slice(1), ["includeGroup g", "includeGroup g", "includeGroup g", "position 1 of generation 3", "commit"]);
+  });
+
+  it("says so when the broker stays busy", async () => {
+    const broker = new Broker();
+    const clock = new VirtualClock();
+    const waits: unknown[] = [];
+    const producer = new TransactionalProducer(broker, { clock, over: never, waiting: (error) => waits.push(error) });
+    await producer.begin(never);
+    const busy = answer("CONCURRENT_TRANSACTIONS");
+    broker.answers.push(...Array.from({ length: 20 }, () => busy));
+    const included = producer.include("out", 0);
+    await clock.advance(100);
+    assert.ok(!waits.includes(busy), "not for the moment that the last transaction takes");
+    await clock.advance(60_000);
+    await included;
+    assert.ok(waits.includes(busy));
+    assert.equal(waits.at(-1), undefined);
   });
 
   for (const [what, trouble] of [

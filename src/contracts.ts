@@ -144,8 +144,14 @@ export interface Partition<T = unknown> extends AsyncDisposable {
   /**
    * Everything before `position` is done. Cumulative, called often, written seldom (about once a second, and on disposal).
    * Throws OwnershipLostError when the partition belongs to another by now.
+   * @param kept `state`: what steps keep is in a checkpoint of that position, so that the position alone is not enough to go on
    */
-  commit(position: Position): Promise<void>;
+  commit(position: Position, kept?: "state"): Promise<void>;
+  /**
+   * What the position needs at which it begins when the pipeline does not say; undefined where the source can't tell. Call it
+   * before `read`.
+   */
+  committedWith?(): Promise<"state" | undefined>;
 }
 
 /** In whose name the position of a partition is written: what a sink needs that writes it itself, in one transaction with its results. */

@@ -18,6 +18,8 @@ export interface Start {
   readonly position: Position;
   /** Whether the group has that position already. */
   readonly committed: boolean;
+  /** What else is needed to go on from there. */
+  readonly needs?: "state" | undefined;
 }
 
 /** What a partition asks of the consumer that it belongs to. */
@@ -70,6 +72,7 @@ export class AssignedPartition implements Partition<RecordValue> {
   #start: Position = 0;
   #fetchFrom: Position | undefined;
   #toCommit: Position | undefined;
+  #kept: "state" | undefined;
   #committed: Position | undefined;
   #replaced = false;
   /** The end of the log as of the last reply. */
@@ -263,13 +266,24 @@ export class AssignedPartition implements Partition<RecordValue> {
   }
 
   // oxlint-disable-next-line typescript/promise-function-async -- an error for each call would cost a promise for each
-  commit(position: Position): Promise<void> {
+  commit(position: Position, kept?: "state"): Promise<void> {
     if (this.#lost.signal.aborted) return Promise.reject(this.#lost.signal.reason as Error);
     if (!this.#replaced && position > (this.#toCommit ?? -1)) {
       this.#toCommit = position;
+      this.#kept = kept;
       this.#owner.commits(this);
     }
     return Promise.resolve();
+  }
+
+  /** What is to be committed with `uncommitted`. */
+  get kept(): "state" | undefined {
+    return this.#kept;
+  }
+
+  async committedWith(): Promise<"state" | undefined> {
+    if (this.#ending) return undefined;
+    return (await Promise.race([this.#owner.startOf(this), this.#ended()]))?.needs;
   }
 
   /** The position was written. */

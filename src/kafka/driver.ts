@@ -137,4 +137,9 @@ export interface PartitionPosition {
   readonly topic: string;
   readonly partition: number;
   readonly position: Position;
+  /** What was committed with it, such as `STATE_KEPT`. */
+  readonly note?: string | undefined;
 }
+
+/** The note of a position that needs a checkpoint to go on from. */
+export const STATE_KEPT = "millrace: with a checkpoint";

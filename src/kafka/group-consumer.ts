@@ -7,6 +7,7 @@ import { Availability } from "./availability.ts";
 import { brokerErrorName, brokerTrouble } from "./broker-errors.ts";
 import type { ConsumerContext, ConsumerSettings, KafkaConsumer } from "./consumer.ts";
 import type { KafkaDriver, TopicInfo } from "./driver.ts";
+import { STATE_KEPT } from "./driver.ts";
 import { Fetcher } from "./fetcher.ts";
 import { type Generation, GroupMember, type Membership, type Standing } from "./group-member.ts";
 import { MissingTopics } from "./missing-topics.ts";
@@ -273,7 +274,12 @@ export class GroupConsumer implements KafkaConsumer {
       else positions.set(partition, uncommitted);
     }
     if (positions.size === 0) return;
-    const request = [...positions].map(([{ topic, number }, position]) => ({ topic, partition: number, position }));
+    const request = [...positions].map(([{ topic, number, kept }, position]) => ({
+      topic,
+      partition: number,
+      position,
+      note: kept && STATE_KEPT,
+    }));
     const standing = await this.#membership.commit(generation, request).catch((error: unknown) => {
       this.#availability.down(COMMITS, brokerTrouble(error, this.#context.connection));
       throw error;

@@ -56,7 +56,7 @@ export interface KafkajsBroker {
     request: GroupMemberOf & {
       readonly topics: readonly {
         readonly topic: string;
-        readonly partitions: readonly { readonly partition: number; readonly offset: string }[];
+        readonly partitions: readonly { readonly partition: number; readonly offset: string; readonly metadata: string | null }[];
       }[];
     },
   ): Promise<unknown>;
@@ -76,7 +76,8 @@ export interface KafkajsBroker {
 interface OffsetAnswer {
   readonly responses: readonly {
     readonly topic: string;
-    readonly partitions: readonly { readonly partition: number; readonly offset: string }[];
+    /** `metadata` is in answers about committed offsets only. */
+    readonly partitions: readonly { readonly partition: number; readonly offset: string; readonly metadata?: string | null }[];
   }[];
 }
 

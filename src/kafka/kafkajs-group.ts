@@ -40,7 +40,7 @@ export class KafkajsCoordinator implements GroupCoordinator {
   async commit(member: MemberOf, positions: readonly PartitionPosition[]): Promise<void> {
     const topics = [...Map.groupBy(positions, ({ topic }) => topic)].map(([topic, partitions]) => ({
       topic,
-      partitions: partitions.map(({ partition, position }) => ({ partition, offset: String(position) })),
+      partitions: partitions.map(({ partition, position, note }) => ({ partition, offset: String(position), metadata: note ?? null })),
     }));
     await (await this.#find()).offsetCommit({ ...this.#as(member), topics });
   }
@@ -49,7 +49,7 @@ export class KafkajsCoordinator implements GroupCoordinator {
     const topics = partitions.map(({ topic, partitions }) => ({ topic, partitions: partitions.map((partition) => ({ partition })) }));
     const { responses } = await (await this.#find()).offsetFetch({ groupId: this.#settings.group, topics });
     return responses.flatMap(({ topic, partitions }) =>
-      partitions.map(({ partition, offset }) => ({ topic, partition, position: Number(offset) })),
+      partitions.map(({ partition, offset, metadata }) => ({ topic, partition, position: Number(offset), note: metadata ?? undefined })),
     );
   }
 

@@ -64,11 +64,11 @@ export class PlatformaticCoordinator implements GroupCoordinator {
   async commit({ generation, member }: MemberOf, positions: readonly PartitionPosition[]): Promise<void> {
     const topics = [...Map.groupBy(positions, ({ topic }) => topic)].map(([name, partitions]) => ({
       name,
-      partitions: partitions.map(({ partition, position }) => ({
+      partitions: partitions.map(({ partition, position, note }) => ({
         partitionIndex: partition,
         committedOffset: BigInt(position),
         committedLeaderEpoch: -1,
-        committedMetadata: null,
+        committedMetadata: note ?? null,
       })),
     }));
     await offsetCommitV8.api.async(await this.#connection(), this.#settings.group, generation, member, null, topics);
@@ -82,10 +82,11 @@ export class PlatformaticCoordinator implements GroupCoordinator {
     return response.groups
       .flatMap((group) => group.topics)
       .flatMap(({ name, partitions }) =>
-        partitions.map(({ partitionIndex, committedOffset }) => ({
+        partitions.map(({ partitionIndex, committedOffset, metadata }) => ({
           topic: name,
           partition: partitionIndex,
           position: Number(committedOffset),
+          note: metadata ?? undefined,
         })),
       );
   }

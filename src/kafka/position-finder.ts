@@ -6,6 +6,7 @@ import type { Availability } from "./availability.ts";
 import { brokerTrouble, leaderless } from "./broker-errors.ts";
 import type { ConsumerContext, ConsumerSettings } from "./consumer.ts";
 import type { KafkaDriver, TopicInfo } from "./driver.ts";
+import { STATE_KEPT } from "./driver.ts";
 import type { Membership } from "./group-member.ts";
 import { type LogRange, resolveOutOfRange } from "./out-of-range.ts";
 
@@ -71,8 +72,9 @@ export class PositionFinder {
       partitions: partitions.map(({ number }) => number),
     }));
     const committed = await this.#patiently(assignment, POSITIONS, () => this.#membership.committed(topics));
-    const begun = new Map(committed.map(({ topic, partition, position }) => [`${topic}/${partition}`, position]));
-    for (const [name, position] of begun) found(name, { position, committed: true });
+    const begun = new Map(committed.map((one) => [`${one.topic}/${one.partition}`, one]));
+    for (const [name, { position, note }] of begun)
+      found(name, { position, committed: true, needs: note === STATE_KEPT ? "state" : undefined });
     const finding = topics.map(async ({ topic, partitions }) => {
       const fresh = partitions.filter((partition) => !begun.has(`${topic}/${partition}`));
       await this.#ranges(assignment, topic, fresh, (partition, { first, end }) => {

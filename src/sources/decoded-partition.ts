@@ -57,8 +57,12 @@ export class DecodedPartition implements Partition {
     }
   }
 
-  commit(position: Position): Promise<void> {
-    return this.#partition.commit(position);
+  commit(position: Position, kept?: "state"): Promise<void> {
+    return this.#partition.commit(position, kept);
+  }
+
+  async committedWith(): Promise<"state" | undefined> {
+    return await this.#partition.committedWith?.();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

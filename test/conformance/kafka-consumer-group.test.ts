@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 
+import { systemClock } from "../../src/clock.ts";
 import { OwnershipLostError } from "../../src/errors.ts";
-import { type ConsumerSettings, createDriver } from "../../src/kafka/consumer.ts";
+import { type ConsumerSettings, createConsumer, createDriver } from "../../src/kafka/consumer.ts";
 import { GroupMember } from "../../src/kafka/group-member.ts";
 import { openSharedResources } from "../../src/shared-resources.ts";
 import { consumerSettings, Reader, type ReaderOptions } from "../support/kafka-reader.ts";
@@ -101,6 +102,29 @@ for (const client of KAFKA_CLIENTS) {
       await second.stop();
       await until("all are read", () => first.count + second.count >= 100_000);
       for (const name of [`${topic}/0`, `${topic}/1`]) assert.deepEqual(all([first, second], name), upTo(50_000));
+    });
+
+    it("tells the next owner whether a position was committed with state that is kept elsewhere", async () => {
+      const topic = await makeTopic(address, 1);
+      await produce(address, topic, 0, numbered(10));
+      const told: ("state" | undefined)[] = [];
+      for (const kept of [undefined, "state", undefined] as const) {
+        const { logger, shared } = { logger: silent, shared: openSharedResources() };
+        const stop = new AbortController();
+        const context = { connection: kafkaConnection(address, client), shared, clientId: "test", logger, clock: systemClock };
+        await using consumer = await createConsumer(consumerSettings(topic), { ...context, signal: stop.signal, waiting: () => undefined });
+        for await (const partition of consumer.partitions(stop.signal)) {
+          told.push(await partition.committedWith?.());
+          for await (const { position, events } of partition.read(undefined)) {
+            await partition.commit(position, kept);
+            if (events.length > 0 || position === 10) break;
+          }
+          await partition[Symbol.asyncDispose]();
+          stop.abort();
+        }
+        await produce(address, topic, 0, numbered(10));
+      }
+      assert.deepEqual(told, [undefined, undefined, "state"]);
     });
 
     it("waits for work in flight before it hands over, longer than the session, and is kept in the group meanwhile", async (t) => {

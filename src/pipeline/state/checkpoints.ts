@@ -213,7 +213,7 @@ export class PartitionCheckpoints {
     this.#entries = entries;
     this.#marks = this.#marks.filter((other) => other !== mark);
     logger.debug({ position, parts: added.size, bytes: bytes.manifest.length }, "a checkpoint was saved");
-    await partition.commit(position);
+    await partition.commit(position, "state");
   }
 
   async #entry(barrier: StateBarrier, name: string, index: number, added: Map<string, Uint8Array>): Promise<SavedStepEntry> {

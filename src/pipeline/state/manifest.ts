@@ -60,12 +60,13 @@ const FORMAT = 1;
 const SUM_AT = MAGIC.length + 1;
 const HEADER = SUM_AT + 4;
 
-export function encodeManifest(manifest: Manifest): Buffer {
+/** @param format the number of the format, which is always this one's but where a test writes a newer one */
+export function encodeManifest(manifest: Manifest, format: number = FORMAT): Buffer {
   const body = packPlain(manifest);
   const header = Buffer.alloc(HEADER);
   MAGIC.copy(header);
-  header.writeUInt8(FORMAT, MAGIC.length);
-  header.writeUInt32BE(crc32(body, FORMAT), SUM_AT);
+  header.writeUInt8(format, MAGIC.length);
+  header.writeUInt32BE(crc32(body, format), SUM_AT);
   return Buffer.concat([header, body]);
 }
 

@@ -44,6 +44,7 @@ export async function openCheckpoints(options: OpenCheckpointsOptions): Promise<
   const found = await loadNewest(claim, options, patience);
   const misfits = found === undefined ? undefined : misfitOf(found.manifest, plan.steps, partition.edition);
   if (misfits !== undefined && misfit === "refuse") throw misfits;
+  if (found === undefined && misfit === "refuse") await refuseLostState(partition, task.id);
   await sweep(claim, patience);
   if (found === undefined) logger.debug({}, "no checkpoint: state begins empty");
   else if (misfits === undefined) logger.info({ position: found.manifest.position }, "going on from a checkpoint");
@@ -81,6 +82,18 @@ async function loadNewest(
   if (damage === undefined || misfit === "reset") return undefined;
   const what = `it is damaged: ${damage}. Put an exported one in its place (millrace checkpoints import), or begin without it: start once with --reset-state`;
   throw new ConfigError([{ where, what }]);
+}
+
+/**
+ * A store that was emptied, or another one, must not look like a beginning: windows would be given with a part of their events.
+ * @throws {ConfigError} when the position at which the partition begins was committed with a checkpoint
+ */
+async function refuseLostState(partition: Partition, task: string): Promise<void> {
+  if ((await partition.committedWith?.()) !== "state") return;
+  const what =
+    "its position was committed together with a checkpoint, which the store does not have (any more): was it emptied, or is checkpoint.store " +
+    "another? Put an exported checkpoint in its place (millrace checkpoints import), or begin with empty state at that position: start once with --reset-state";
+  throw new ConfigError([{ where: `task ${task}, checkpoint of ${partition.name}`, what }]);
 }
 
 /** Deletes what a crash left behind. */

@@ -108,8 +108,8 @@ test("with reset, state that does not fit is made anew from the input: nothing i
 
 /** Finished inputs keep nothing: this store forgets that they were. */
 function blockedAtEnd(store: MemoryCheckpoints): MemoryCheckpoints {
-  const { claim } = store;
-  store.claim = async (name) => ({ ...(await claim.call(store, name)), finish: () => Promise.resolve() });
+  const claim = store.claim.bind(store);
+  store.claim = async (name) => ({ ...(await claim(name)), finish: () => Promise.resolve() });
   return store;
 }
 

@@ -215,6 +215,8 @@ export interface Counters {
   out: number;
   /** Events that a filter dropped. */
   filtered: number;
+  /** Events that a `deduplicate` dropped: their id was seen before. */
+  deduplicated: number;
   /** Events that came after all their windows were closed. */
   late: number;
   /** Events that were refused with a data error and ended the task's run. */

@@ -35,6 +35,7 @@ export type {
 } from "./pipeline/builder.ts";
 export { from } from "./pipeline/builder.ts";
 export type { CallContext, CallOptions } from "./pipeline/call.ts";
+export type { DeduplicateOptions } from "./pipeline/deduplicate/deduplicate-options.ts";
 export type { ErrorHandler, Failure, HandlerAnswer, HandlerPolicy, HandlerSteps } from "./pipeline/error-handler.ts";
 export type { ErrorAction, ErrorActions, ErrorPolicy } from "./pipeline/error-policy.ts";
 export type { BreakerOptions } from "./pipeline/flood-breaker.ts";

@@ -38,6 +38,15 @@ stream.infer(async (rows) => rows.map((row) => row.celsius), {
   retires: 3,
 });
 
+stream
+  .deduplicate((reading) => reading.device, { within: "10m", per: "key" })
+  .deduplicate((reading, event) => `${reading.at} ${event.key}`, { count: 1000 })
+  .map((reading) => reading.celsius.toFixed());
+// @ts-expect-error: no id
+stream.deduplicate((reading) => reading, { count: 10 });
+// @ts-expect-error: a misspelt option
+stream.deduplicate((reading) => reading.at, { counts: 10 });
+
 const folded = stream.window(tumbling("10s"), {
   fold: { total: sum((reading) => reading.celsius), n: count(), average: mean((r) => r.celsius) },
 });

@@ -34,9 +34,11 @@ export async function debug(id: string | undefined, flags: DebugFlags, surroundi
   const deafen = stopOnSignals(stop, surroundings);
   try {
     const end = await instance.run(stop.signal);
-    const { in: read, out, filtered, late, failed, deadLettered, skipped } = instance.counters;
+    const { in: read, out, filtered, deduplicated, late, failed, deadLettered, skipped } = instance.counters;
     const left = `failed ${failed}, dead letters ${deadLettered}, skipped ${skipped}`;
-    surroundings.err(`${task.id}: ${end}; in ${read}, out ${out}, filtered ${filtered}, late ${late}, ${left}\n`);
+    surroundings.err(
+      `${task.id}: ${end}; in ${read}, out ${out}, filtered ${filtered}, deduplicated ${deduplicated}, late ${late}, ${left}\n`,
+    );
     return EXIT.done;
   } catch (error) {
     throw explained(error, task);

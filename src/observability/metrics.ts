@@ -82,6 +82,7 @@ function observeTasks(meter: Meter, figures: Figures): void {
   counter("millrace_events_in_total", "Events that the source gave", (task) => task.in);
   counter("millrace_events_out_total", "Events that all sinks confirmed", (task) => task.out);
   counter("millrace_events_filtered_total", "Events that a filter dropped", (task) => task.filtered);
+  counter("millrace_events_deduplicated_total", "Events whose id was seen before", (task) => task.deduplicated);
   counter("millrace_events_late_total", "Events that came after all their windows were closed", (task) => task.late);
   counter("millrace_events_failed_total", "Events that were refused with a data error", (task) => task.failed);
   counter("millrace_events_dead_lettered_total", "Events that were left out as dead letters", (task) => task.deadLettered);

@@ -6,6 +6,9 @@ import { PlanError } from "../errors.ts";
 import { batchStep } from "./batch-step.ts";
 import type { CallContext, CallOptions } from "./call.ts";
 import { callPolicy } from "./call.ts";
+import type { DeduplicateOptions } from "./deduplicate/deduplicate-options.ts";
+import { deduplicatePlan, deduplicateShape, describeDeduplicate } from "./deduplicate/deduplicate-options.ts";
+import { deduplicateStep } from "./deduplicate/deduplicate-step.ts";
 import type { ErrorHandler, Failure, HandlerSteps } from "./error-handler.ts";
 import { checkHandlerSteps } from "./error-handler.ts";
 import type { ErrorPolicy } from "./error-policy.ts";
@@ -253,6 +256,19 @@ export class Stream<T> {
     return this.#with({ name, kind: "batch", description, stateful: true, memory, work: { type: "step", step } }, options.onError);
   }
 
+  /**
+   * Drops events whose id was seen before: within a time, or among the last `count` ids. The first one goes through, and is what is
+   * remembered, in each partition by itself and over restarts.
+   */
+  deduplicate(idOf: EventFunction<T, string | number | bigint>, options: DeduplicateOptions): Stream<T> {
+    const name = this.#name("deduplicate", options?.name);
+    const plan = deduplicatePlan(name, functionOf(name, idOf), options);
+    const description = describeDeduplicate(options);
+    const memory = { shape: deduplicateShape(plan) };
+    const work: Work = { type: "step", step: deduplicateStep(plan) };
+    return this.#with({ name, kind: "deduplicate", description, stateful: true, memory, work }, options.onError);
+  }
+
   /** Windows: one result for each, when the watermark reaches its end and `lateness`. */
   window<A = never, R = A, F extends NamedFolds<T> = never>(
     spec: WindowSpec,
@@ -301,10 +317,9 @@ export class Stream<T> {
     return made.#steps;
   }
 
-  /** Windows go by the records' own timestamps where no `timeBy` says otherwise. */
+  /** Steps that need event times go by the records' own timestamps where no `timeBy` says otherwise. */
   #withEventTime(): readonly PlannedStep[] {
-    // Also count windows: they tell the times of their events.
-    const needing = this.#steps.findIndex(({ kind, description }) => kind === "window" && description["time"] !== "processing");
+    const needing = this.#steps.findIndex(needsEventTime);
     if (needing === -1) return this.#steps;
     const before = this.#steps.slice(0, needing);
     if (before.some((step) => step.kind === "timeBy")) return this.#steps;
@@ -368,9 +383,14 @@ function functionOf<F>(name: string, given: unknown): F {
   throw new PlanError(`step "${name}": give it a function, got ${given === null ? "null" : typeof given}`);
 }
 
+/** Also count windows: they tell the times of their events. */
+function needsEventTime({ kind, description }: PlannedStep): boolean {
+  return kind === "window" ? description["time"] !== "processing" : kind === "deduplicate" && description["within"] !== undefined;
+}
+
 /** Also of a source with timestamps not every record may have one, as where `debug` reads a file in its place. */
 function recordTime(_value: unknown, event: Event): number {
-  if (Number.isNaN(event.time)) throw new TypeError("the record has no time, by which the window after it goes; put a timeBy before it");
+  if (Number.isNaN(event.time)) throw new TypeError("the record has no time, by which a step after it goes; put a timeBy before it");
   return event.time;
 }
 

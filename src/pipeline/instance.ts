@@ -45,7 +45,18 @@ export class Instance {
   readonly #reasons: Reasons;
   #source: Source | undefined;
   /** Over all partitions; they only rise, but for `inFlight`. */
-  readonly counters: Counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, inFlight: 0 };
+  readonly counters: Counters = {
+    in: 0,
+    out: 0,
+    filtered: 0,
+    deduplicated: 0,
+    late: 0,
+    failed: 0,
+    deadLettered: 0,
+    skipped: 0,
+    retried: 0,
+    inFlight: 0,
+  };
   readonly latency = new LatencyHistogram();
 
   constructor(plan: Plan, context: OpenContext, options: InstanceOptions) {

@@ -98,6 +98,7 @@ export interface Totals {
   in: number;
   out: number;
   filtered: number;
+  deduplicated: number;
   late: number;
   failed: number;
   deadLettered: number;
@@ -107,7 +108,7 @@ export interface Totals {
 }
 
 export function noTotals(): Totals {
-  return { in: 0, out: 0, filtered: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, latency: undefined };
+  return { in: 0, out: 0, filtered: 0, deduplicated: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, latency: undefined };
 }
 
 /** Adds what one attempt counted. */
@@ -116,6 +117,7 @@ export function addTotals(totals: Totals, more: Totals | RunStats | undefined): 
   totals.in += more.in;
   totals.out += more.out;
   totals.filtered += more.filtered;
+  totals.deduplicated += more.deduplicated;
   totals.late += more.late;
   totals.failed += more.failed;
   totals.deadLettered += more.deadLettered;
@@ -188,6 +190,7 @@ export interface InstanceView {
   readonly in: number;
   readonly out: number;
   readonly filtered: number;
+  readonly deduplicated: number;
   readonly late: number;
   readonly failed: number;
   readonly deadLettered: number;
@@ -215,7 +218,7 @@ export function viewInvalid(task: InvalidTask): TaskView {
 }
 
 function viewInstance(instance: Instance): InstanceView {
-  const { in: read, out, filtered, late, failed, deadLettered, skipped } = instanceTotals(instance);
+  const { in: read, out, filtered, deduplicated, late, failed, deadLettered, skipped } = instanceTotals(instance);
   return {
     ...(instance.worker === undefined ? {} : { worker: instance.worker.number }),
     ...(instance.worker?.pid === undefined ? {} : { pid: instance.worker.pid }),
@@ -225,6 +228,7 @@ function viewInstance(instance: Instance): InstanceView {
     in: read,
     out,
     filtered,
+    deduplicated,
     late,
     failed,
     deadLettered,

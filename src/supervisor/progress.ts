@@ -51,13 +51,13 @@ export class Progress {
 }
 
 function counts(totals: Totals) {
-  const { in: read, out, filtered, late, failed, deadLettered, skipped } = totals;
-  return { in: read, out, filtered, late, failed, deadLettered, skipped };
+  const { in: read, out, filtered, deduplicated, late, failed, deadLettered, skipped } = totals;
+  return { in: read, out, filtered, deduplicated, late, failed, deadLettered, skipped };
 }
 
 function sentence(totals: Totals): string {
   const parts = [`${grouped(totals.in)} events in`, `${grouped(totals.out)} out`];
-  for (const name of ["filtered", "late", "skipped", "failed"] as const)
+  for (const name of ["filtered", "deduplicated", "late", "skipped", "failed"] as const)
     if (totals[name] > 0) parts.push(`${grouped(totals[name])} ${name}`);
   if (totals.deadLettered > 0) parts.push(`${grouped(totals.deadLettered)} dead letters`);
   return parts.join(", ");

@@ -167,6 +167,7 @@ function sameCounts(a: Counters, b: Counters): boolean {
     a.out === b.out &&
     a.inFlight === b.inFlight &&
     a.filtered === b.filtered &&
+    a.deduplicated === b.deduplicated &&
     a.late === b.late &&
     a.failed === b.failed &&
     a.deadLettered === b.deadLettered &&

@@ -32,7 +32,7 @@ test("files stand in for source and sink, stdout has the results alone", async (
   const { code, stdout, stderr } = await millrace(["debug", "twice", "--input", "input.ndjson", "--output", "-"], { cwd });
   assert.equal(code, 0, stderr);
   assert.deepEqual(lines(stdout), DOUBLED);
-  assert.match(stderr, /twice: finished; in 3, out 3, filtered 0, late 0, failed 0, dead letters 0, skipped 0\n$/);
+  assert.match(stderr, /twice: finished; in 3, out 3, filtered 0, deduplicated 0, late 0, failed 0, dead letters 0, skipped 0\n$/);
   assert.equal(existsSync(join(cwd, "config/real-output.ndjson")), false);
   assert.equal(existsSync(join(cwd, "real-output.ndjson")), false);
 });

@@ -39,7 +39,7 @@ test("a whole pipeline: readings → windows per device → model → sink", asy
   assert.deepEqual(run.values, ["a 0 2 20", "b 0 1 20", "a 10000 1 40"]);
   assert.deepEqual(
     { ...run.counters },
-    { in: 4, out: 3, filtered: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, inFlight: 0 },
+    { in: 4, out: 3, filtered: 0, deduplicated: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, inFlight: 0 },
   );
   assert.equal(run.position, 4);
 });

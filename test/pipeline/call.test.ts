@@ -27,7 +27,18 @@ test("neither a timer nor a listener stays behind a call, however it ends", asyn
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const counters = { in: 0, out: 0, filtered: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, inFlight: 0 };
+  const counters = {
+    in: 0,
+    out: 0,
+    filtered: 0,
+    deduplicated: 0,
+    late: 0,
+    failed: 0,
+    deadLettered: 0,
+    skipped: 0,
+    retried: 0,
+    inFlight: 0,
+  };
   const run = { clock, signal: watched, counters } as unknown as RunContext;
   const policy = callPolicy("call", { timeout: "1h" });
   const hangs = () => new Promise<number>(() => undefined);

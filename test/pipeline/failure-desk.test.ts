@@ -105,6 +105,7 @@ test("whatever fails where, each event is delivered, filtered, a dead letter or 
           in: numbers.length,
           out: run.values.length,
           filtered: dropped.length,
+          deduplicated: 0,
           late: 0,
           failed: 0,
           deadLettered: lettered.length,

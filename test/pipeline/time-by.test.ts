@@ -221,7 +221,7 @@ test("a record without a time, where windows go by it, is told as what it is", a
   const plan = from(sourceOf<number>()).window(tumbling(10)).to(sinkOf());
   await assert.rejects(runPipeline(plan, [{ value: 1 }]), {
     name: "DataError",
-    message: 'step "record-time" at memory test/0@0: the record has no time, by which the window after it goes; put a timeBy before it',
+    message: 'step "record-time" at memory test/0@0: the record has no time, by which a step after it goes; put a timeBy before it',
   });
 });
 

@@ -241,6 +241,7 @@ function statsOf(events: number): RunStats {
     in: events,
     out: events,
     filtered: 0,
+    deduplicated: 0,
     late: 0,
     failed: 0,
     deadLettered: 0,

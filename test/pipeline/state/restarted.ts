@@ -28,6 +28,8 @@ export interface Restarts {
   readonly interval?: number;
   readonly misfit?: "refuse" | "reset";
   readonly origin?: string;
+  /** What the last run works by, which goes to the end; default the same plan. */
+  readonly lastPlan?: Plan;
 }
 
 /** What all runs together gave to the sink, and what was committed. */
@@ -81,7 +83,7 @@ export async function restarted(plan: Plan, input: readonly Given[], attempts: r
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     const { store, interval = 0, misfit = "refuse" } = options;
-    const instance = createInstance(plan, bareContext(abandon.signal), {
+    const instance = createInstance(attempt === whole ? (options.lastPlan ?? plan) : plan, bareContext(abandon.signal), {
       openSource: () => Promise.resolve(sourceOf(partition)),
       openSink: () => Promise.resolve(collector(results)),
       checkpoints: store && { store, interval, misfit },

@@ -245,6 +245,8 @@ export interface StoredCheckpoint {
   readonly epoch: number;
   /** The saved manifests, newest first: stores that can keep the one before. Empty when it was claimed but nothing was saved yet. */
   readonly manifests: readonly Uint8Array[];
+  /** Why none of them can be read, where the store finds that itself. */
+  readonly fault?: string | undefined;
 }
 
 /**
@@ -254,7 +256,10 @@ export interface StoredCheckpoint {
  * No call waits an outage out: it rejects with an InfrastructureError within seconds, and can be made again.
  */
 export interface CheckpointStore extends AsyncDisposable {
-  /** Makes the caller the owner of a partition's checkpoints: saves of whoever claimed it before are refused from now on. */
+  /**
+   * Makes the caller the owner of a partition's checkpoints: saves of whoever claimed it before are refused from now on.
+   * @throws {DamagedStoreError} when nothing that is saved can be read; it can be removed
+   */
   claim(name: CheckpointName, signal: AbortSignal): Promise<CheckpointClaim>;
   /** What is saved of a task, or of all tasks; in the order of task and partition. */
   list(task: string | undefined, signal: AbortSignal): Promise<readonly StoredCheckpoint[]>;

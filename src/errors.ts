@@ -33,6 +33,9 @@ export class ConfigError extends MillraceError {
   }
 }
 
+/** What is saved as a checkpoint is damaged, and there is no earlier one: it can only be replaced or thrown away. */
+export class DamagedStoreError extends ConfigError {}
+
 /** The plan of a pipeline can't work as it was built: a fault of the product or of its task's config, found before anything runs. */
 export class PlanError extends MillraceError {
   override readonly name = "PlanError";

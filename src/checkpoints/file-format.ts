@@ -20,7 +20,7 @@ export function unsealed(kind: "manifest" | "part", bytes: Buffer, path: string)
   const match = new RegExp(`^millrace-${kind} (\\d+) ([0-9a-f]{64})$`).exec(bytes.subarray(0, Math.max(end, 0)).toString("latin1"));
   if (match === null) return undefined;
   if (Number(match[1]) > VERSION) {
-    const what = "a later version of Millrace wrote this checkpoint: run that version, or reset the task's checkpoints";
+    const what = "a later version of Millrace wrote this checkpoint: run that version, or throw it away with millrace checkpoints reset";
     throw new ConfigError([{ where: path, what }]);
   }
   const body = bytes.subarray(end + 1);

@@ -8,7 +8,7 @@
 import { join } from "node:path";
 
 import type { CheckpointName, Logger } from "../contracts.ts";
-import { ConfigError } from "../errors.ts";
+import { DamagedStoreError } from "../errors.ts";
 import type { KeptManifest } from "./file-format.ts";
 import { readManifestFile } from "./file-format.ts";
 import { bytesOf, namesIn, TEMPORARY } from "./folder.ts";
@@ -77,7 +77,8 @@ export interface FoundManifest extends KeptManifest {
 
 /**
  * The last manifest and the one before it, newest first. A damaged one is passed over, and the log told.
- * @throws {ConfigError} when there are some but all are damaged, or a later version of Millrace wrote the last one
+ * @throws {DamagedStoreError} when there are some but all are damaged
+ * @throws {ConfigError} when a later version of Millrace wrote the last one
  */
 export async function readManifests(folder: string, logger: Logger): Promise<readonly FoundManifest[]> {
   for (;;) {
@@ -106,10 +107,11 @@ async function tryReadManifests(folder: string, logger: Logger): Promise<readonl
   const [first] = damaged;
   if (first === undefined) return found;
   if (found.length === 0) {
-    const what = "is damaged, and there is no earlier one: restore the folder from a backup, or reset the task's checkpoints";
-    throw new ConfigError([{ where: first, what }]);
+    const what =
+      "is damaged, and there is no earlier one. Put an exported one in its place (millrace checkpoints import), or begin without it: start once with --reset-state";
+    throw new DamagedStoreError([{ where: first, what }]);
   }
-  logger.warn({ files: damaged }, "a checkpoint file is damaged; the one before it is used");
+  logger.error({ files: damaged }, "a checkpoint file is damaged; the one before it is used");
   return found;
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 
 import type { CheckpointClaim, CheckpointName, CheckpointStore, Logger, StoredCheckpoint } from "../contracts.ts";
-import { InfrastructureError } from "../errors.ts";
+import { ConfigError, InfrastructureError, messageOf } from "../errors.ts";
 import { FileClaim } from "./file-claim.ts";
 import { manifestFile, unsealed } from "./file-format.ts";
 import type { Claimant } from "./file-state.ts";
@@ -157,8 +157,15 @@ export class FileCheckpointStore implements CheckpointStore {
       // A claim that died before it had written its name.
       if (content === undefined) continue;
       const { task, partition } = content;
-      const found = await readManifests(folder, this.#logger);
-      return { name: { task, partition }, epoch, manifests: found.map(({ manifest }) => manifest) };
+      const name = { task, partition };
+      try {
+        const found = await readManifests(folder, this.#logger);
+        return { name, epoch, manifests: found.map(({ manifest }) => manifest) };
+      } catch (error) {
+        // The others can be looked at all the same.
+        if (!(error instanceof ConfigError)) throw error;
+        return { name, epoch, manifests: [], fault: messageOf(error) };
+      }
     }
     return undefined;
   }

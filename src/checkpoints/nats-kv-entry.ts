@@ -34,7 +34,7 @@ export function readEntry(value: Uint8Array, of: CheckpointName | string): Manif
     throw new ConfigError([{ where, what: "holds no checkpoint: delete it, or use another bucket" }], { cause: error });
   }
   if (line.version !== VERSION) {
-    const what = "a later version of Millrace wrote this checkpoint: run that version, or reset the task's checkpoints";
+    const what = "a later version of Millrace wrote this checkpoint: run that version, or throw it away with millrace checkpoints reset";
     throw new ConfigError([{ where, what }]);
   }
   const { task, partition, epoch, owner, call, saved } = line;

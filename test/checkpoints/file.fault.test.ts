@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { manifestFile } from "../../src/checkpoints/file-format.ts";
 import type { CheckpointBytes, CheckpointClaim } from "../../src/contracts.ts";
-import { ConfigError, InfrastructureError } from "../../src/errors.ts";
+import { DamagedStoreError, InfrastructureError } from "../../src/errors.ts";
 import { openStoreAt } from "../support/checkpoint-places.ts";
 import { asNobody } from "../support/nobody.ts";
 import { tempFolder } from "../support/temp-folder.ts";
@@ -160,7 +160,7 @@ test("torn and unfinished files are never taken, and swept", async (t) => {
   const { store, context } = await openStoreAt(t, { file: { path } });
   const claim = await store.claim(name, signal);
   assert.deepEqual(texts(claim), ["2"], "the one before is taken");
-  assert.match(context.lines.join("\n"), /warn a checkpoint file is damaged; the one before it is used/);
+  assert.match(context.lines.join("\n"), /error a checkpoint file is damaged; the one before it is used/);
   assert.equal(textOf(await store.part(name, "n-2", signal)), "2222222222", "with the parts that it speaks of");
   await claim.sweep(new Set(["n-2"]), signal);
   assert.ok(!existsSync(join(folderOf(path), "tmp-1-0123")));
@@ -184,10 +184,13 @@ test("when every manifest is damaged, nothing is begun anew behind the operator'
   for (const file of manifestsIn(path)) truncateSync(file, 10);
   const { store } = await openStoreAt(t, { file: { path } });
   await assert.rejects(store.claim(name, signal), (error) => {
-    assert.ok(error instanceof ConfigError);
-    assert.match(error.message, /manifest-1-\S+: is damaged, and there is no earlier one: restore the folder from a backup, or reset/);
+    assert.ok(error instanceof DamagedStoreError);
+    assert.match(error.message, /manifest-1-\S+: is damaged, and there is no earlier one. Put an exported one in its place/);
     return true;
   });
+  const [listed] = await store.list("writer", signal);
+  assert.deepEqual([listed?.name, listed?.manifests], [name, []], "it is listed all the same");
+  assert.match(listed?.fault ?? "", /is damaged/);
   await store.remove(name, signal);
   assert.deepEqual(texts(await store.claim(name, signal)), []);
 });

@@ -1,5 +1,5 @@
-import type { CheckpointClaim, OpenContext, Partition } from "../../contracts.ts";
-import { ConfigError, messageOf } from "../../errors.ts";
+import type { CheckpointClaim, CheckpointName, OpenContext, Partition } from "../../contracts.ts";
+import { ConfigError, DamagedStoreError, messageOf } from "../../errors.ts";
 import type { Plan } from "../plan.ts";
 import type { CheckpointOptions } from "./checkpoints.ts";
 import { PartitionCheckpoints } from "./checkpoints.ts";
@@ -38,9 +38,9 @@ export async function openCheckpoints(options: OpenCheckpointsOptions): Promise<
   const { plan, partition, context, checkpoints, signal, opening, waiting, failed } = options;
   const { task, clock } = context;
   const logger = context.logger.child({ partition: partition.name });
-  const { store, interval, misfit } = checkpoints;
+  const { interval, misfit } = checkpoints;
   const patience = new StorePatience(partition.name, { signal: opening, clock, logger, waiting });
-  const claim = await patience.until((ask) => store.claim({ task: task.id, partition: partition.name }, ask));
+  const claim = await patience.until((ask) => claimed({ task: task.id, partition: partition.name }, checkpoints, ask));
   const found = await loadNewest(claim, options, patience);
   const misfits = found === undefined ? undefined : misfitOf(found.manifest, plan.steps, partition.edition);
   if (misfits !== undefined && misfit === "refuse") throw misfits;
@@ -54,6 +54,17 @@ export async function openCheckpoints(options: OpenCheckpointsOptions): Promise<
   // Positions in an input that is gone mean nothing in the one that took its place.
   const from = found !== undefined && isOfAnother(found.manifest, partition.edition) ? undefined : found;
   return new PartitionCheckpoints(parts, from, misfits === undefined ? "keep" : "reset");
+}
+
+/** Claims a partition; one of which nothing can be read is forgotten first where that is wanted. */
+async function claimed(name: CheckpointName, { store, misfit }: CheckpointOptions, signal: AbortSignal): Promise<CheckpointClaim> {
+  try {
+    return await store.claim(name, signal);
+  } catch (error) {
+    if (!(error instanceof DamagedStoreError) || misfit === "refuse") throw error;
+    await store.remove(name, signal);
+    return await store.claim(name, signal);
+  }
 }
 
 async function loadNewest(

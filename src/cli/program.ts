@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
 import { VERSION } from "../version.ts";
+import { addCheckpoints } from "./checkpoints/program.ts";
 import { EXIT } from "./exit-codes.ts";
 import { reportFailure } from "./failures.ts";
 import { addLetters } from "./letters/program.ts";
@@ -50,6 +51,7 @@ function createProgram(surroundings: Surroundings, exit: (code: number) => void)
   addRunning(program, does);
   addLooking(program, does);
   addLetters(program, { does, examples, positiveNumber });
+  addCheckpoints(program, { does, examples });
   addNew(program, does);
   return program.addHelpText("after", examples("millrace new my-product", "millrace validate", "millrace run"));
 }

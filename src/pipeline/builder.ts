@@ -22,7 +22,7 @@ import type { Plan, PlannedStep, Work } from "./plan.ts";
 import { canBeOpened } from "./plan.ts";
 import type { ErrorSettings } from "./planned-errors.ts";
 import { plannedErrors } from "./planned-errors.ts";
-import { timeByStep, timeByTransform } from "./time-by.ts";
+import { timeByStep, timeByTransform, WATERMARK_SHAPE } from "./time-by.ts";
 import { checkTransactions } from "./transacted.ts";
 import type { EventFunction } from "./transforms.ts";
 import { filterTransform, keyByTransform, mapTransform, tapTransform } from "./transforms.ts";
@@ -424,7 +424,7 @@ function plannedTime(name: string, fn: EventFunction<unknown, unknown>, options:
       ? { type: "transform", make: (run) => timeByTransform(plan, run) }
       : { type: "step", step: timeByStep(plan, idleAfter) };
   const description = { outOfOrderness: options.outOfOrderness ?? "0s", idleAfter: options.idleAfter, maxAhead: options.maxAhead };
-  return { ...BARE, name, kind: "timeBy", description, memory: { shape: "a watermark" }, work };
+  return { ...BARE, name, kind: "timeBy", description, memory: { shape: WATERMARK_SHAPE }, work };
 }
 
 function describeCalls(options: CallOptions): PlannedStep["description"] {

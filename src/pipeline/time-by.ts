@@ -7,6 +7,9 @@ import { refusePromise, takeOut } from "./transforms.ts";
 import { truncate, Truncated } from "./truncated.ts";
 import { TICK, withTimer } from "./with-timer.ts";
 
+/** What the saved state of a `timeBy` is made for: a number, its watermark. */
+export const WATERMARK_SHAPE = "a watermark";
+
 /** How often to look at the clock while no event comes, and so how often the watermark of an idle partition goes on. Milliseconds. */
 const IDLE_STEP = 1000;
 

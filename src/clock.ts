@@ -1,7 +1,9 @@
 /** Time as the program sees it, so that tests can put a virtual clock in its place. */
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, by the machine's clock: it may be set, forward or back. */
   now(): number;
+  /** Milliseconds since some moment of this process. It goes on evenly when the machine's clock is set: for how long something takes. */
+  elapsed(): number;
   /**
    * Calls `callback` once, `ms` milliseconds from now, unless the returned function was called before.
    * @param kind `deadline`: it limits something that is under way, and that most often ends before
@@ -12,6 +14,7 @@ export interface Clock {
 /** The machine's clock. A wait of more than 24 days ends after 24 days: whoever waits for a time looks at the clock again. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   after(ms, callback) {
     const timer = setTimeout(callback, Math.min(ms, LONGEST_TIMER));
     return () => clearTimeout(timer);

@@ -8,29 +8,40 @@ interface Timer {
 
 /** A clock that stands still until it is told to go on; for tests. */
 export class VirtualClock implements Clock {
-  #now: number;
+  /** What `elapsed` gives. */
+  #elapsed = 0;
+  /** What `now` is ahead of it. */
+  #offset: number;
   readonly #timers = new Set<Timer>();
 
   /** @param start milliseconds since the epoch */
   constructor(start = 0) {
-    this.#now = start;
+    this.#offset = start;
   }
 
   now(): number {
-    return this.#now;
+    return this.#elapsed + this.#offset;
+  }
+
+  elapsed(): number {
+    return this.#elapsed;
+  }
+
+  /** Sets it, as an operator or a time server would: what waits goes on waiting for as long as before. */
+  set(now: number): void {
+    this.#offset = now - this.#elapsed;
   }
 
   after(ms: number, callback: () => void, kind?: "deadline"): () => void {
-    const timer = { at: this.#now + Math.max(0, ms), callback, kind };
+    const timer = { at: this.#elapsed + Math.max(0, ms), callback, kind };
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   }
 
   /** The time of the next timer; undefined if there is none. */
   get next(): number | undefined {
-    let next: number | undefined;
-    for (const timer of this.#timers) if (next === undefined || timer.at < next) next = timer.at;
-    return next;
+    const next = this.#next();
+    return next === undefined ? undefined : next + this.#offset;
   }
 
   /** Whether something is under way that has a deadline. */
@@ -41,17 +52,23 @@ export class VirtualClock implements Clock {
 
   /** Goes on by `ms`, calling what is due on the way at its own time, and letting what it started settle in between. */
   async advance(ms: number): Promise<void> {
-    const end = this.#now + ms;
+    const end = this.#elapsed + ms;
     await settle();
-    for (let next = this.next; next !== undefined && next <= end; next = this.next) {
-      this.#now = Math.max(this.#now, next);
-      for (const timer of [...this.#timers].filter((candidate) => candidate.at <= this.#now)) {
+    for (let next = this.#next(); next !== undefined && next <= end; next = this.#next()) {
+      this.#elapsed = Math.max(this.#elapsed, next);
+      for (const timer of [...this.#timers].filter((candidate) => candidate.at <= this.#elapsed)) {
         if (this.#timers.delete(timer)) timer.callback();
       }
       await settle();
     }
-    this.#now = end;
+    this.#elapsed = end;
     await settle();
+  }
+
+  #next(): number | undefined {
+    let next: number | undefined;
+    for (const timer of this.#timers) if (next === undefined || timer.at < next) next = timer.at;
+    return next;
   }
 }
 

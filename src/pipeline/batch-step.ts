@@ -42,7 +42,7 @@ export function batchStep(plan: BatchPlan): Step<unknown, unknown> {
   return async function* (input, run) {
     const groups = await beginGroups(plan, run);
     let position: Position | undefined;
-    for await (const batch of withTimer(input, run.clock, () => groups.due)) {
+    for await (const batch of withTimer(input, run.clock, () => groups.left)) {
       if (batch !== TICK) {
         position = batch.position;
         yield* groups.take(batch);
@@ -106,6 +106,7 @@ class Groups {
     this.#memory = memory;
     this.#watermark = memory.watermark;
     for (const group of memory.items) {
+      group.due = this.#dueAfter(group.dueTime - run.clock.now());
       this.#hold(group);
       this.#sequence = group.sequence + 1;
       this.#heldEvents += group.events.length;
@@ -113,9 +114,10 @@ class Groups {
     }
   }
 
-  get due(): number | undefined {
-    const due = this.#byAge.peek()?.due;
-    return due === Number.POSITIVE_INFINITY ? undefined : due;
+  /** In how many milliseconds a group is due; undefined when none is. */
+  get left(): number | undefined {
+    const due = this.#byAge.peek()?.due ?? Number.POSITIVE_INFINITY;
+    return due === Number.POSITIVE_INFINITY ? undefined : due - this.#run.clock.elapsed();
   }
 
   async *take(batch: Batch): AsyncGenerator<Batch> {
@@ -140,7 +142,7 @@ class Groups {
   /** The groups whose time has come, as events. */
   takeDue(): Event[] {
     const out: Event[] = [];
-    this.#takeAll(this.#run.clock.now(), out);
+    this.#takeAll(this.#run.clock.elapsed(), out);
     return out;
   }
 
@@ -183,9 +185,10 @@ class Groups {
   #add(event: Event, key: string | undefined, out: Event[]): void {
     let group = this.#open.get(key);
     if (group === undefined) {
-      const due = this.#plan.time === undefined ? Number.POSITIVE_INFINITY : this.#run.clock.now() + this.#plan.time;
+      const { time = Number.POSITIVE_INFINITY } = this.#plan;
+      const [due, dueTime] = [this.#dueAfter(time), this.#run.clock.now() + time];
       const { watermark, offset: firstOffset } = event;
-      group = { key, events: [], due, watermark, firstOffset, bytes: 0, open: "open", sequence: this.#sequence++, ...UNSAVED };
+      group = { key, events: [], due, dueTime, watermark, firstOffset, bytes: 0, open: "open", sequence: this.#sequence++, ...UNSAVED };
       this.#hold(group);
     } else if (event.offset < group.firstOffset) {
       group.firstOffset = event.offset;
@@ -200,6 +203,11 @@ class Groups {
     this.#heldBytes += event.size;
     if (group.events.length >= this.#plan.size) out.push(this.#close(group));
     else this.#checkLimits();
+  }
+
+  /** @param ms at most the time that a group may wait: the clock may have been set back since a checkpoint */
+  #dueAfter(ms: number): number {
+    return this.#run.clock.elapsed() + Math.min(ms, this.#plan.time ?? Number.POSITIVE_INFINITY);
   }
 
   #hold(group: Group): void {

@@ -108,7 +108,7 @@ export async function callWithPolicy<In, Out>(
   options: { readonly retried?: Retried; readonly again?: (value: Out, tries: Tries) => readonly unknown[] } = {},
 ): Promise<Called<Out>> {
   const { clock, counters, signal } = run;
-  const until = policy.deadline === undefined ? Number.POSITIVE_INFINITY : clock.now() + policy.deadline;
+  const until = policy.deadline === undefined ? Number.POSITIVE_INFINITY : clock.elapsed() + policy.deadline;
   counters.inFlight += 1;
   try {
     let first: number | undefined;
@@ -132,7 +132,7 @@ export async function callWithPolicy<In, Out>(
       );
       if (hopeful.length === 0 || attempt >= policy.attempts) return called;
       const wait = waitBefore(policy.backoffFactor, attempt, hopeful, run.random ?? Math.random);
-      if (clock.now() + wait >= until) return called;
+      if (clock.elapsed() + wait >= until) return called;
       first = called.tries.first;
       counters.retried += 1;
       run.logger.debug({ step: policy.step, attempt, wait }, `call failed, trying again: ${messageOf(hopeful[0])}`);
@@ -143,7 +143,7 @@ export async function callWithPolicy<In, Out>(
   }
 }
 
-/** Which attempt it is, and when all are over, by the clock. */
+/** Which attempt it is, and when all are over, as the clock's `elapsed` gives it. */
 interface Attempt {
   readonly attempt: number;
   readonly until: number;
@@ -209,7 +209,7 @@ function withDeadline<Out>(
 
 function startTimeout(policy: CallPolicy, until: number, clock: Clock, giveUp: (reason: Error) => void): () => void {
   const { timeout = Number.POSITIVE_INFINITY, deadline, step } = policy;
-  const left = until - clock.now();
+  const left = until - clock.elapsed();
   const ms = Math.min(timeout, left);
   if (ms === Number.POSITIVE_INFINITY) return () => undefined;
   const what = timeout <= left ? `no answer within ${timeout} ms` : `no answer within the deadline of ${deadline} ms`;

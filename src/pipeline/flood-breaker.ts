@@ -84,11 +84,10 @@ export class FloodBreaker {
   }
 
   #now({ within }: Breaker): Part {
-    const number = Math.floor((this.#clock.now() * PARTS) / within);
+    const number = Math.floor((this.#clock.elapsed() * PARTS) / within);
     const last = this.#parts[this.#parts.length - 1];
     if (last?.number === number) return last;
-    // A clock that was set back must not keep what it has seen for longer.
-    this.#parts = this.#parts.filter((part) => part.number > number - PARTS && part.number < number);
+    this.#parts = this.#parts.filter((part) => part.number > number - PARTS);
     const part: Part = { number, read: 0, failed: 0 };
     this.#parts.push(part);
     return part;

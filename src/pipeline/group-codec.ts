@@ -21,6 +21,7 @@ type SavedEvent = readonly [
 interface SavedGroup {
   readonly sequence: number;
   readonly key: string | undefined;
+  /** The clock's time. */
   readonly due: number;
   readonly watermark: number;
   readonly firstOffset: number;
@@ -49,7 +50,7 @@ export class GroupCodec implements ItemCodec<Group> {
   encode(groups: readonly Group[]): readonly SavedGroup[] {
     this.#check(groups[0]?.events[0]?.value);
     return groups.map((group) => {
-      const { sequence, key, due, watermark, firstOffset, bytes, saved, events } = group;
+      const { sequence, key, dueTime: due, watermark, firstOffset, bytes, saved, events } = group;
       group.saved = events.length;
       return { sequence, key, due, watermark, firstOffset, bytes, saved, events: events.slice(saved).map((event) => this.#saved(event)) };
     });
@@ -61,7 +62,7 @@ export class GroupCodec implements ItemCodec<Group> {
       const all = before?.events ?? [];
       for (const event of events) all.push(this.#event(event));
       const place = { changed: 0, segment: before?.segment ?? segment, saved: all.length };
-      groups.set(group.sequence, { ...group, events: all, open: "open", ...place });
+      groups.set(group.sequence, { ...group, dueTime: group.due, events: all, open: "open", ...place });
     }
   }
 

@@ -156,7 +156,7 @@ async function pump(
     : chainSteps(plan.steps, input, run, { memory });
   for await (const done of ahead(oneByOne(output), inFlight, run.signal, write)) {
     const { position, failure } = done.find((written) => written.failure !== undefined) ?? done[done.length - 1]!;
-    meter.done(position, context.clock.now());
+    meter.done(position, context.clock.elapsed());
     if (checkpoints === undefined) await partition.commit(position);
     else passBarriers(done, checkpoints);
     if (failure !== undefined) throw failure;
@@ -179,7 +179,7 @@ async function* counted(input: AsyncIterable<Batch>, options: PartitionRunOption
     if (length > 0) {
       counters.in += length;
       options.breaker.read(length);
-      meter.read(batch.position, length, context.clock.now());
+      meter.read(batch.position, length, context.clock.elapsed());
     }
     yield batch;
   }

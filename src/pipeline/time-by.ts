@@ -115,7 +115,7 @@ export function timeByStep(plan: TimePlan, idleAfter: number): Step<unknown, unk
       idle.goOn();
     }
     let position: number | undefined;
-    for await (const batch of withTimer(input, run.clock, () => idle.due)) {
+    for await (const batch of withTimer(input, run.clock, () => idle.left)) {
       idle.count();
       if (batch === TICK) {
         const before = eventTime.watermark;
@@ -150,10 +150,10 @@ class IdleClock {
   #watermark = NO_WATERMARK;
   /** Milliseconds of idleness since the last event. */
   #idle = 0;
-  /** Up to when the clock was looked at. */
+  /** Up to when the clock was looked at, as `elapsed` gives it. */
   #since = 0;
-  /** The clock time of the next look; undefined until an event came. */
-  due: number | undefined;
+  /** In how many milliseconds to look next, when the input is asked; undefined until an event came. */
+  left: number | undefined;
 
   constructor(run: RunContext, idleAfter: number) {
     this.#run = run;
@@ -164,20 +164,20 @@ class IdleClock {
   restart(watermark: number): void {
     this.#watermark = watermark;
     this.#idle = 0;
-    this.due = 0;
+    this.left = 0;
   }
 
   /** The input is asked from now on. */
   goOn(): void {
-    if (this.due === undefined) return;
-    this.#since = this.#run.clock.now();
+    if (this.left === undefined) return;
+    this.#since = this.#run.clock.elapsed();
     const left = this.#idleAfter - this.#idle;
-    this.due = this.#since + (left > 0 ? Math.min(left, IDLE_STEP) : IDLE_STEP);
+    this.left = left > 0 ? Math.min(left, IDLE_STEP) : IDLE_STEP;
   }
 
   /** Counts the time since the input was asked, unless the process stood still: what came meanwhile is yet to be read. */
   count(): void {
-    const passed = this.#run.clock.now() - this.#since;
+    const passed = this.#run.clock.elapsed() - this.#since;
     if (!this.#run.isSourceAway() && passed <= 2 * IDLE_STEP) this.#idle += passed;
   }
 

@@ -5,17 +5,21 @@ export const TICK = Symbol("tick");
 
 /**
  * Passes an input on, and says when a time has come while the input gives nothing.
- * @param due the clock time, in milliseconds, at which to yield TICK, asked before each wait; undefined for none. Whoever
- *   gets a TICK moves it on.
+ * @param left in how many milliseconds to yield TICK, asked before each wait; undefined for never. Whoever gets a TICK moves
+ *   it on.
  */
-export async function* withTimer<A>(input: AsyncIterable<A>, clock: Clock, due: () => number | undefined): AsyncGenerator<A | typeof TICK> {
+export async function* withTimer<A>(
+  input: AsyncIterable<A>,
+  clock: Clock,
+  left: () => number | undefined,
+): AsyncGenerator<A | typeof TICK> {
   const iterator = input[Symbol.asyncIterator]();
   let pending: Promise<IteratorResult<A>> | undefined;
   try {
     while (true) {
       pending ??= iterator.next();
-      const at = due();
-      const result = at === undefined ? await pending : await orTick(pending, clock, at);
+      const wait = left();
+      const result = wait === undefined ? await pending : await orTick(pending, clock, wait);
       if (result === TICK) {
         yield TICK;
         continue;
@@ -35,8 +39,7 @@ export async function* withTimer<A>(input: AsyncIterable<A>, clock: Clock, due: 
   }
 }
 
-async function orTick<R>(pending: Promise<R>, clock: Clock, at: number): Promise<R | typeof TICK> {
-  const wait = at - clock.now();
+async function orTick<R>(pending: Promise<R>, clock: Clock, wait: number): Promise<R | typeof TICK> {
   if (wait <= 0) return TICK;
   let cancel: (() => void) | undefined;
   const timer = new Promise<typeof TICK>((resolve) => {

@@ -143,6 +143,7 @@ test("time in which the whole process stood still does not count as idleness", a
   let timer: (() => void) | undefined;
   const clock = {
     now: () => now,
+    elapsed: () => now,
     after: (_: number, callback: () => void) => {
       timer = callback;
       return () => undefined;

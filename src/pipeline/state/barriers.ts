@@ -7,7 +7,7 @@ import { StateError } from "./step-state.ts";
 
 /** Puts barriers between the batches of a source when they are due, and one behind the last. */
 export async function* withBarriers(input: AsyncIterable<Batch>, checkpoints: PartitionCheckpoints, clock: Clock): AsyncGenerator<Batch> {
-  for await (const batch of withTimer(input, clock, () => checkpoints.due)) {
+  for await (const batch of withTimer(input, clock, () => checkpoints.left)) {
     if (batch !== TICK) {
       checkpoints.read(batch);
       yield batch;

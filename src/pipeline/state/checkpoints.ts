@@ -68,7 +68,7 @@ export class PartitionCheckpoints {
   #watermark = NO_WATERMARK;
   /** Whether something came since the last barrier. */
   #changed = false;
-  /** Since when the next barrier is waited for. */
+  /** Since when the next barrier is waited for, as the clock's `elapsed` gives it. */
   #since: number;
   /** Begins the names of parts: what a former owner may still write is never taken for one of ours. */
   readonly #owner = randomUUID().slice(0, 8);
@@ -89,7 +89,7 @@ export class PartitionCheckpoints {
     this.#entries = new Map((kept === undefined ? [] : (from?.manifest.steps ?? [])).map((entry) => [entry.name, entry]));
     this.start = state === "keep" ? from?.manifest.position : from?.manifest.safePosition;
     // Where it begins is saved at once when that is not saved yet: the source may say another place next time.
-    this.#since = from === undefined || state === "reset" ? Number.NEGATIVE_INFINITY : parts.clock.now();
+    this.#since = from === undefined || state === "reset" ? Number.NEGATIVE_INFINITY : parts.clock.elapsed();
   }
 
   /** The memory of a step of the plan. */
@@ -97,9 +97,9 @@ export class PartitionCheckpoints {
     return this.#states.get(step.name);
   }
 
-  /** When the next barrier is due, as a clock time; undefined while nothing has come since the last. */
-  get due(): number | undefined {
-    return this.#changed ? this.#since + this.#parts.interval : undefined;
+  /** In how many milliseconds the next barrier is due; undefined while nothing has come since the last. */
+  get left(): number | undefined {
+    return this.#changed ? this.#since + this.#parts.interval - this.#parts.clock.elapsed() : undefined;
   }
 
   /** Notes a batch that goes on its way. */
@@ -116,18 +116,17 @@ export class PartitionCheckpoints {
 
   /** The next barrier, when it is due and none is under way. */
   next(): Batch | undefined {
-    const { due } = this;
-    const now = this.#parts.clock.now();
-    if (due === undefined || now < due) return undefined;
+    const { left } = this;
+    if (left === undefined || left > 0) return undefined;
     if (this.#marks.length === 0) return this.#barrier();
     // It is looked at again after the same time.
-    this.#since = now + Math.max(0, SHORTEST_LOOK - this.#parts.interval);
+    this.#since = this.#parts.clock.elapsed() + Math.max(0, SHORTEST_LOOK - this.#parts.interval);
     return undefined;
   }
 
   /** Settles when the next barrier need not wait for a store that is away: else what must be done again would grow without end. */
   async ready(): Promise<void> {
-    while (this.#parts.patience.isWaiting && !this.#broken && this.due !== undefined && this.#parts.clock.now() >= this.due) {
+    while (this.#parts.patience.isWaiting && !this.#broken && (this.left ?? Number.POSITIVE_INFINITY) <= 0) {
       await this.#saving;
     }
   }
@@ -176,7 +175,7 @@ export class PartitionCheckpoints {
     const position = this.#position ?? 0;
     this.#marks.push({ barrier, position });
     this.#changed = false;
-    this.#since = this.#parts.clock.now();
+    this.#since = this.#parts.clock.elapsed();
     return { events: [], position, watermark: this.#watermark, barrier };
   }
 

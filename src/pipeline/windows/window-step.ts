@@ -42,7 +42,7 @@ export function windowStep(plan: WindowPlan): Step<unknown, unknown> {
       for await (const batch of input) yield* work.take(batch);
       return;
     }
-    for await (const batch of withTimer(input, run.clock, () => work.due)) {
+    for await (const batch of withTimer(input, run.clock, () => work.left)) {
       yield* batch === TICK ? work.tick() : work.take(batch);
     }
   };
@@ -103,7 +103,7 @@ class WindowWork {
   readonly #panes: Panes;
   readonly #windows: Windows;
   readonly #save: (barrier: Barrier) => Promise<void>;
-  /** Set where events have no use for their own time: the clock's is taken, which never goes back here. */
+  /** Set where events have no use for their own time: the clock's is taken, which neither goes back nor stands still here. */
   readonly #clock: (() => number) | undefined;
   /**
    * `first`: each event is added to an empty state first, so that one whose fold throws leaves no trace in its windows: for
@@ -123,9 +123,10 @@ class WindowWork {
     this.#clock = plan.spec.time === "processing" ? rising(run.clock) : undefined;
   }
 
-  /** The clock time at which a window closes; undefined when none is open. */
-  get due(): number | undefined {
-    return Number.isFinite(this.#windows.due) ? this.#windows.due : undefined;
+  /** In how many milliseconds a window closes by the clock; undefined when none does. */
+  get left(): number | undefined {
+    const { due } = this.#windows;
+    return this.#clock !== undefined && Number.isFinite(due) ? due - this.#clock() : undefined;
   }
 
   /** Closes what the clock has reached. */
@@ -218,10 +219,19 @@ class WindowWork {
   }
 }
 
-/** The clock's time, but never less than before: a clock that is set back must not open again what is closed. */
+/**
+ * The clock's time. Where the clock is set back, time goes on from where it was: what is closed is not to be opened again, and
+ * what is open is not to wait until the clock was there once more.
+ */
 function rising(clock: Clock): () => number {
   let latest = NO_WATERMARK;
-  return () => (latest = Math.max(latest, clock.now()));
+  let since = clock.elapsed();
+  return () => {
+    const elapsed = clock.elapsed();
+    latest = Math.max(clock.now(), latest + elapsed - since);
+    since = elapsed;
+    return Math.floor(latest);
+  };
 }
 
 /** For each batch of results the position to go back to while those after it are not written. */

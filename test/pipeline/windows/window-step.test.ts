@@ -146,7 +146,7 @@ for (const [name, ending, after, spec] of [
 test("in processing time a window that is closed stays so, also when the clock is set back", async () => {
   const times = [1005, 1012, 1003, 1004];
   let now = 1000;
-  const clock: Clock = { now: () => now, after: () => () => undefined };
+  const clock: Clock = { now: () => now, elapsed: () => 0, after: () => () => undefined };
   const setTheClock: Step<number, number> = async function* (input) {
     for await (const batch of input) {
       now = times[batch.events[0]?.value ?? 0] ?? now;

@@ -167,15 +167,15 @@ export class GroupConsumer implements KafkaConsumer {
 
   /** Heartbeats, also while partitions are being handed over, until that has ended. */
   async #keepUp(generation: Generation, assignment: Assignment, ended: AbortSignal, handOver: () => void): Promise<void> {
-    let topicsAt = this.#context.clock.now() + TOPICS_INTERVAL;
+    let topicsAt = this.#context.clock.elapsed() + TOPICS_INTERVAL;
     for (;;) {
       await sleep(untilNext(this.#settings.heartbeatInterval, this.#context.clock), ended, this.#context.clock).catch(() => {});
       if (ended.aborted) return;
       const standing = await this.#heartbeat(generation);
       if (standing === "expelled") assignment.lose(EXPELLED);
       else if (standing === "rebalancing") handOver();
-      else if (generation.counts.size > 0 && this.#context.clock.now() >= topicsAt) {
-        topicsAt = this.#context.clock.now() + TOPICS_INTERVAL;
+      else if (generation.counts.size > 0 && this.#context.clock.elapsed() >= topicsAt) {
+        topicsAt = this.#context.clock.elapsed() + TOPICS_INTERVAL;
         if (await this.#topicsGrew(generation)) handOver();
       }
     }
@@ -296,7 +296,7 @@ export class GroupConsumer implements KafkaConsumer {
       this.#missingSince = undefined;
       return topics;
     } catch (error) {
-      const now = this.#context.clock.now();
+      const now = this.#context.clock.elapsed();
       if (error instanceof NotReadyError) {
         this.#missingSince ??= now;
         if (now - this.#missingSince >= BELIEVE_MISSING) {

@@ -37,7 +37,7 @@ export class Feed implements AsyncDisposable {
 
   /** Gives what is there, and nothing every five seconds while nothing is there. Ends when `stop` aborts or it is closed. */
   async *read(stop: AbortSignal): AsyncGenerator<readonly Delivery[]> {
-    for (let given = this.#clock.now(); !stop.aborted && !this.#closed;) {
+    for (let given = this.#clock.elapsed(); !stop.aborted && !this.#closed;) {
       const deliveries = this.#take();
       if (deliveries.length === 0) {
         const { trouble } = this.#pull;
@@ -45,11 +45,11 @@ export class Feed implements AsyncDisposable {
           await this.#recover(trouble);
           this.#pull.restart();
         }
-        await this.#pull.wait(Math.max(1, given + IDLE - this.#clock.now()), stop);
-        if (this.#clock.now() < given + IDLE || stop.aborted || this.#closed) continue;
+        await this.#pull.wait(Math.max(1, given + IDLE - this.#clock.elapsed()), stop);
+        if (this.#clock.elapsed() < given + IDLE || stop.aborted || this.#closed) continue;
       }
       this.#pending = deliveries.at(-1)?.pending ?? this.#pending;
-      given = this.#clock.now();
+      given = this.#clock.elapsed();
       yield deliveries;
     }
   }

@@ -60,7 +60,7 @@ class OwnedPartition implements JetStreamPartition {
     this.#parts = parts;
     this.#pin = pin;
     this.#end = AbortSignal.any([parts.stop, this.#lost.signal]);
-    this.#came = parts.clock.now();
+    this.#came = parts.clock.elapsed();
     this.#keeper = new PinKeeper(parts, pin, (reason) => this.#lose(reason));
   }
 
@@ -176,8 +176,8 @@ class OwnedPartition implements JetStreamPartition {
   /** Windows may be waiting for the very messages that the server holds back: that would last for ever. */
   #checkStuck(delivered: number): void {
     const { clock, wanted } = this.#parts;
-    if (delivered > 0) this.#came = clock.now();
-    if (this.#limit <= 0 || this.#unacknowledged.size < this.#limit || clock.now() - this.#came < STUCK) return;
+    if (delivered > 0) this.#came = clock.elapsed();
+    if (this.#limit <= 0 || this.#unacknowledged.size < this.#limit || clock.elapsed() - this.#came < STUCK) return;
     const what = `its windows hold ${this.#unacknowledged.size} messages unacknowledged, and max_ack_pending of consumer "${wanted.name}" lets the server deliver no more: set it to -1 (nats consumer edit ${wanted.stream} ${wanted.name} --max-pending=-1)`;
     throw new ConfigError([{ where: `task ${wanted.task}`, what }]);
   }

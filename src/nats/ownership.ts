@@ -99,13 +99,13 @@ export class PinKeeper {
     this.#parts = parts;
     this.#pin = pin;
     this.#lost = lost;
-    this.#kept = parts.clock.now();
+    this.#kept = parts.clock.elapsed();
     this.#cancel = this.#schedule();
   }
 
   /** Whether the pin is surely ours: another can have it only when the server did not hear of us for the whole time. */
   get sure(): boolean {
-    return this.#parts.clock.now() - this.#kept < this.#parts.wanted.takeover;
+    return this.#parts.clock.elapsed() - this.#kept < this.#parts.wanted.takeover;
   }
 
   /** Stops keeping it, and hands it over when it may still be ours. */
@@ -151,7 +151,7 @@ export class PinKeeper {
       }
       const reply = this.#inbox?.getSubject() ?? "";
       client.publish(`$JS.API.CONSUMER.MSG.NEXT.${wanted.stream}.${wanted.name}`, JSON.stringify(request), { reply });
-      this.#asked.push(clock.now());
+      this.#asked.push(clock.elapsed());
     } catch {
       // The connection was just lost: the link will say so.
     }

@@ -169,7 +169,7 @@ export class Publisher implements AsyncDisposable {
   #send(client: Client, number: number): void {
     const sent = this.#sent.get(number);
     if (sent === undefined) return;
-    sent.at = this.#clock.now();
+    sent.at = this.#clock.elapsed();
     sent.times++;
     if (this.#subscription === undefined) this.#subscribe(client);
     this.#encoded.bytes = sent.message.headers;
@@ -261,7 +261,7 @@ export class Publisher implements AsyncDisposable {
     this.#cancelTimeout = this.#clock.after(CONFIRM_TIMEOUT / 2, () => {
       this.#cancelTimeout = undefined;
       const [first] = this.#sent.values();
-      if (first !== undefined && this.#refused.size === 0 && this.#clock.now() - first.at >= CONFIRM_TIMEOUT) {
+      if (first !== undefined && this.#refused.size === 0 && this.#clock.elapsed() - first.at >= CONFIRM_TIMEOUT) {
         if (this.#client !== undefined) this.#overdue();
         this.#sendAgain();
       }

@@ -91,7 +91,7 @@ export class PullSubscription implements AsyncDisposable {
     // A new inbox: what the server still has for the old one must not count for the new requests.
     this.#subscription = client.subscribe(createInbox(), { callback: (error, message) => this.#receive(error, message) });
     this.#demand.maxPayload = client.info?.max_payload ?? 0;
-    this.#heard = this.#clock.now();
+    this.#heard = this.#clock.elapsed();
     this.#ask();
     this.#watchdog();
   }
@@ -201,7 +201,7 @@ export class PullSubscription implements AsyncDisposable {
       this.#fail("refused", messageOf(error));
       return;
     }
-    this.#heard = this.#clock.now();
+    this.#heard = this.#clock.elapsed();
     const delivery = parseDelivery(message, this.#heard);
     if (delivery === undefined) this.#status(message);
     else {
@@ -245,7 +245,7 @@ export class PullSubscription implements AsyncDisposable {
 
   #watchdog(): void {
     this.#cancelWatchdog = this.#clock.after(HEARTBEAT, () => {
-      const silence = this.#clock.now() - this.#heard;
+      const silence = this.#clock.elapsed() - this.#heard;
       if (this.#demand.asked && silence > SILENCE) this.#fail("suspect", `no heartbeat for ${Math.round(silence / 1000)} s`);
       this.#watchdog();
     });

@@ -49,7 +49,7 @@ export class SharedPartition implements JetStreamPartition {
     this.name = `${wanted.stream}/${wanted.name}`;
     this.#limit = info.config.max_ack_pending ?? -1;
     this.#countsDeliveries = (info.config.max_deliver ?? -1) > 0;
-    this.#acknowledged = clock.now();
+    this.#acknowledged = clock.elapsed();
     this.#refreshed = this.#acknowledged;
     this.#acks = new Acknowledger(api.link);
     this.#feed = new Feed(api.link, { stream: wanted.stream, consumer: wanted.name }, parts.limits, clock, (trouble) =>
@@ -80,7 +80,7 @@ export class SharedPartition implements JetStreamPartition {
     const done = this.#held.release(position);
     if (done.length === 0) return;
     this.#acks.done(done);
-    this.#acknowledged = this.#parts.clock.now();
+    this.#acknowledged = this.#parts.clock.elapsed();
     if (this.#stalled) this.#parts.waiting(undefined);
     this.#stalled = false;
   }
@@ -136,7 +136,7 @@ export class SharedPartition implements JetStreamPartition {
   #extendEvery(ms: number): () => void {
     let cancel = () => {};
     const extend = () => {
-      const now = this.#parts.clock.now();
+      const now = this.#parts.clock.elapsed();
       for (const deliveries of [this.#held, this.#feed.arrived()]) {
         const due = [...deliveries].filter((delivery) => now - delivery.extended >= ms);
         for (const delivery of due) delivery.extended = now;
@@ -155,7 +155,7 @@ export class SharedPartition implements JetStreamPartition {
   /** The server delivers nothing more while so much is not acknowledged; that must not look like an idle stream. */
   #checkStall(delivered: number): void {
     if (this.#limit <= 0 || delivered > 0 || this.#stalled) return;
-    if (this.#held.size < this.#limit || this.#parts.clock.now() - this.#acknowledged < STALLED) return;
+    if (this.#held.size < this.#limit || this.#parts.clock.elapsed() - this.#acknowledged < STALLED) return;
     this.#stalled = true;
     const { wanted } = this.#parts;
     // Without `create` the task's setting does nothing to a consumer that is there.

@@ -58,12 +58,12 @@ async function* generate(config: Settings, clock: Clock, from: Position, stop: A
   const { count = Number.POSITIVE_INFINITY, rate } = config;
   const decode = decoderFor(config.format ?? "bytes");
   const breather = new Breather();
-  const began = clock.now();
+  const began = clock.elapsed();
   const padding = config.padding === 0 ? "" : `,"padding":"${"x".repeat(config.padding)}"`;
   const most = Math.min(MOST_EVENTS, Math.ceil(MOST_BYTES / (BARE_BYTES + config.padding)));
   let position = from;
   while (position < count && !stop.aborted) {
-    const due = rate === undefined ? Number.POSITIVE_INFINITY : from + dueAfter(rate, clock.now() - began);
+    const due = rate === undefined ? Number.POSITIVE_INFINITY : from + dueAfter(rate, clock.elapsed() - began);
     const end = Math.min(position + most, count, due);
     const events: Event[] = [];
     for (; position < end; position++) events.push(makeEvent(config, position, padding, decode));
@@ -72,7 +72,7 @@ async function* generate(config: Settings, clock: Clock, from: Position, stop: A
       await breather.breathe();
       continue;
     }
-    if (!(await waited(untilNext(rate, position - from, clock.now() - began), stop, clock))) return;
+    if (!(await waited(untilNext(rate, position - from, clock.elapsed() - began), stop, clock))) return;
   }
   if (!stop.aborted) yield { events: [], position, watermark: END_OF_INPUT };
 }

@@ -26,9 +26,9 @@ export class Pacer {
    */
   wait(record: unknown): number {
     const time = this.#timeOf(record);
-    this.#first ??= { time, at: this.#clock.now() };
+    this.#first ??= { time, at: this.#clock.elapsed() };
     const due = this.#first.at + (time - this.#first.time) / this.#pace.factor;
-    return Math.max(0, due - this.#clock.now());
+    return Math.max(0, due - this.#clock.elapsed());
   }
 
   #timeOf(record: unknown): number {

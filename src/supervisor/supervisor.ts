@@ -90,7 +90,7 @@ class Supervisor {
       options.misfit ?? "refuse",
     );
     const processes = this.#processes;
-    this.#fleet = new Fleet({ settings, processes, logger: this.#logger, now: Date.now, random: Math.random });
+    this.#fleet = new Fleet({ settings, processes, logger: this.#logger, now: steadyTime, random: Math.random });
     if (terminal || options.until === "done") this.#progress = new Progress(this.#fleet, this.#logger);
   }
 
@@ -280,4 +280,9 @@ function faultsOf(set: TaskSet): readonly Fault[] {
     ...set.awayStores.map(({ store, reason }) => ({ where: store, what: reason })),
   ];
   return faults.length > 0 ? faults : [{ where: "tasks", what: "there is no task: add one to a task store" }];
+}
+
+/** Milliseconds since the epoch as the clock had them when the process began: a clock that is set must not make workers seem silent, nor waits long. */
+function steadyTime(): number {
+  return Math.round(performance.timeOrigin + performance.now());
 }

@@ -31,6 +31,8 @@ COPY --from=build /app/bin bin
 COPY --from=build /app/dist dist
 COPY config config
 COPY products products
+# For checkpoints, where no other place is set: mount a volume there to keep them.
+RUN mkdir checkpoints && chown node checkpoints
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \

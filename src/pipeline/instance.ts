@@ -1,5 +1,6 @@
 import type { Counters, LetterBox, OpenContext, Partition, Sink, SinkSpec, Source, SourceOptions, SourceSpec } from "../contracts.ts";
 import { firstThrown, PlanError, PlannedStop } from "../errors.ts";
+import { noCounts } from "./counters.ts";
 import { FloodBreaker } from "./flood-breaker.ts";
 import { LatencyHistogram } from "./latency.ts";
 import type { PartitionRunOptions } from "./partition-run.ts";
@@ -45,18 +46,7 @@ export class Instance {
   readonly #reasons: Reasons;
   #source: Source | undefined;
   /** Over all partitions; they only rise, but for `inFlight`. */
-  readonly counters: Counters = {
-    in: 0,
-    out: 0,
-    filtered: 0,
-    deduplicated: 0,
-    late: 0,
-    failed: 0,
-    deadLettered: 0,
-    skipped: 0,
-    retried: 0,
-    inFlight: 0,
-  };
+  readonly counters: Counters = noCounts();
   readonly latency = new LatencyHistogram();
 
   constructor(plan: Plan, context: OpenContext, options: InstanceOptions) {

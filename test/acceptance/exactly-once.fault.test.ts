@@ -10,6 +10,7 @@ import { type Running, Site } from "../support/operated.ts";
 import { descendants, signalAll } from "../support/processes.ts";
 import { kafka, startKafka } from "../support/services/index.ts";
 import { keyedBids, relayedBids } from "./bids.ts";
+import { Load } from "./load.ts";
 
 const KILLS = Number(process.env["MILLRACE_TEST_KILLS"] ?? 6);
 const SEED = Number(process.env["MILLRACE_TEST_SEED"] ?? 1);
@@ -24,7 +25,7 @@ const COMMITTED = ["-X", "isolation.level=read_committed"];
 test(`every event is seen exactly once though workers are killed ${KILLS} times (seed ${SEED})`, async (t) => {
   const stream = await openStream(await kafka());
   const running = stream.site(t).start();
-  const load = new Load(t, stream);
+  const load = new Load(t, RATE, (events) => writeByKcat(stream.address, stream.input, events));
   const random = randomOf(SEED);
   for (let kill = 0; kill < KILLS; kill++) {
     await progress(running, stream);
@@ -41,7 +42,7 @@ test(`every event is seen exactly once though workers are killed ${KILLS} times 
 test("an owner that was stopped for longer than its session, and comes back, makes nothing visible", async (t) => {
   const stream = await openStream(await kafka());
   const zombie = stream.site(t).start();
-  const load = new Load(t, stream);
+  const load = new Load(t, RATE, (events) => writeByKcat(stream.address, stream.input, events));
   await progress(zombie, stream);
   const stopped = [...descendants(zombie.pid), zombie.pid];
   signalAll(stopped, "SIGSTOP");
@@ -124,37 +125,4 @@ async function finish(t: TestContext, running: Running, stream: Stream, count: n
   ]);
   t.diagnostic(`${count} events; ${written.figures().repeats} more in the log, in transactions that were given up`);
   assert.deepEqual(await figures(stream, count), { expected: count, missing: 0, repeats: 0, orderBreaks: 0 });
-}
-
-/** Writes bids at a steady rate until it is ended. */
-class Load {
-  #ended = false;
-  #count = 0;
-  readonly #writing: Promise<void>;
-
-  constructor(t: TestContext, { address, input }: Stream) {
-    this.#writing = writeByKcat(address, input, this.#events());
-    // An error is met by `end`.
-    this.#writing.catch(() => undefined);
-    t.after(() => {
-      this.#ended = true;
-    });
-  }
-
-  /** Gives how many there were, when all are written. */
-  async end(): Promise<number> {
-    this.#ended = true;
-    await this.#writing;
-    return this.#count;
-  }
-
-  async *#events() {
-    const begin = performance.now();
-    while (!this.#ended) {
-      const due = Math.floor(((performance.now() - begin) / 1000) * RATE);
-      yield* keyedBids(this.#count, due);
-      this.#count = Math.max(this.#count, due);
-      await delay(10);
-    }
-  }
 }

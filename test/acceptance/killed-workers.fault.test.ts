@@ -12,6 +12,7 @@ import { type Running, Site } from "../support/operated.ts";
 import { signalAll } from "../support/processes.ts";
 import { kafka, nats } from "../support/services/index.ts";
 import { keyedBids, relayedBids } from "./bids.ts";
+import { Load } from "./load.ts";
 
 const KILLS = Number(process.env["MILLRACE_TEST_KILLS"] ?? 10);
 const SEED = Number(process.env["MILLRACE_TEST_SEED"] ?? 1);
@@ -93,7 +94,7 @@ for (const [name, make] of Object.entries(BROKERS)) {
   test(`${name}: nothing is lost when workers are killed ${KILLS} times under load (seed ${SEED})`, async (t) => {
     const rig = await make(t, "3s");
     const running = rig.site.start();
-    const load = new Load(t, rig);
+    const load = new Load(t, RATE, (events) => rig.write(events));
     await killWorkers(running, rig, randomOf(SEED));
     const count = await load.end();
     const found = relayedBids(count);
@@ -109,7 +110,7 @@ for (const [name, make] of Object.entries(BROKERS)) {
 
   test(`${name}: nothing is lost and nothing comes twice over ${STOPS} planned stops under load`, async (t) => {
     const rig = await make(t, "30s");
-    const load = new Load(t, rig);
+    const load = new Load(t, RATE, (events) => rig.write(events));
     for (let stop = 0; stop < STOPS; stop++) {
       const running = rig.site.start();
       const before = await rig.written();
@@ -127,39 +128,6 @@ for (const [name, make] of Object.entries(BROKERS)) {
     t.diagnostic(`${count} events`);
     assert.deepEqual(found.figures(), { expected: count, missing: 0, repeats: 0, orderBreaks: 0 });
   });
-}
-
-/** Writes bids at a steady rate until it is ended. */
-class Load {
-  #ended = false;
-  #count = 0;
-  readonly #writing: Promise<void>;
-
-  constructor(t: TestContext, rig: Rig) {
-    this.#writing = rig.write(this.#events());
-    // An error is met by `end`.
-    this.#writing.catch(() => undefined);
-    t.after(() => {
-      this.#ended = true;
-    });
-  }
-
-  /** Gives how many there were, when all are written. */
-  async end(): Promise<number> {
-    this.#ended = true;
-    await this.#writing;
-    return this.#count;
-  }
-
-  async *#events(): AsyncGenerator<KeyedBid> {
-    const begin = performance.now();
-    while (!this.#ended) {
-      const due = Math.floor(((performance.now() - begin) / 1000) * RATE);
-      yield* keyedBids(this.#count, due);
-      this.#count = Math.max(this.#count, due);
-      await delay(10);
-    }
-  }
 }
 
 /** Kills workers one after the other, each while events flow. */

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import type { RunContext } from "../../src/contracts.ts";
 import { callPolicy, CallTimeoutError, callWithPolicy } from "../../src/pipeline/call.ts";
+import { noCounts } from "../../src/pipeline/counters.ts";
 import { backoff } from "../../src/pipeline/retry.ts";
 import { VirtualClock } from "../../src/virtual-clock.ts";
 
@@ -27,18 +28,7 @@ test("neither a timer nor a listener stays behind a call, however it ends", asyn
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  const counters = {
-    in: 0,
-    out: 0,
-    filtered: 0,
-    deduplicated: 0,
-    late: 0,
-    failed: 0,
-    deadLettered: 0,
-    skipped: 0,
-    retried: 0,
-    inFlight: 0,
-  };
+  const counters = noCounts();
   const run = { clock, signal: watched, counters } as unknown as RunContext;
   const policy = callPolicy("call", { timeout: "1h" });
   const hangs = () => new Promise<number>(() => undefined);

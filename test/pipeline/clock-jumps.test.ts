@@ -13,10 +13,10 @@ import { sleep } from "../../src/clock.ts";
 import type { Partition, Source, Step } from "../../src/contracts.ts";
 import { createInstance } from "../../src/pipeline/instance.ts";
 import { settle } from "../../src/virtual-clock.ts";
+import { bareContext } from "../support/bare-context.ts";
 import { MemoryCheckpoints } from "../support/memory-checkpoints.ts";
 import { eventOf } from "../support/open-context.ts";
 import { sinkOf, sourceOf } from "./source-of.ts";
-import { bareContext } from "./state/restarted.ts";
 
 const HOUR = 3_600_000;
 const JUMPS = { "an hour forward": HOUR, "an hour back": -HOUR };
@@ -132,15 +132,11 @@ for (const [name, by] of Object.entries(JUMPS)) {
     const store = new MemoryCheckpoints();
     const commits: number[] = [];
     const plan = from(sourceOf<number>()).window(tumbling("1h")).to(sinkOf());
-    const instance = createInstance(
-      plan,
-      { ...bareContext(new AbortController().signal), clock },
-      {
-        openSource: () => Promise.resolve(onceASecond(clock, stop.signal, commits)),
-        openSink: () => Promise.resolve({ write: () => Promise.resolve(), [Symbol.asyncDispose]: () => Promise.resolve() }),
-        checkpoints: { store, interval: 10_000, misfit: "refuse" },
-      },
-    );
+    const instance = createInstance(plan, bareContext({ clock }), {
+      openSource: () => Promise.resolve(onceASecond(clock, stop.signal, commits)),
+      openSink: () => Promise.resolve({ write: () => Promise.resolve(), [Symbol.asyncDispose]: () => Promise.resolve() }),
+      checkpoints: { store, interval: 10_000, misfit: "refuse" },
+    });
     const running = instance.run(stop.signal);
     const goOn = async (seconds: number) => {
       for (let second = 0; second < seconds; second++) {

@@ -4,30 +4,11 @@ import { test } from "node:test";
 import type { Event } from "millrace";
 import { DataError, from, memorySource } from "millrace";
 
-import { systemClock } from "../../src/clock.ts";
-import type { OpenContext, Partition, Sink, SinkSpec, SourceSpec } from "../../src/contracts.ts";
-import { SILENT } from "../../src/contracts.ts";
+import type { Partition, Sink, SinkSpec, SourceSpec } from "../../src/contracts.ts";
 import { InfrastructureError, OwnershipLostError } from "../../src/errors.ts";
 import { createInstance } from "../../src/pipeline/instance.ts";
+import { bareContext } from "../support/bare-context.ts";
 import { sinkOf } from "./source-of.ts";
-
-function context(over: Partial<OpenContext> = {}): OpenContext {
-  return {
-    task: { id: "test", product: "test", instance: 0, instances: 1 },
-    connections: {
-      kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },
-      nats: { servers: [], credentials: undefined },
-      redis: { url: "" },
-    },
-    shared: { lease: () => Promise.reject(new Error("nothing is shared here")) },
-    logger: SILENT,
-    clock: systemClock,
-    signal: new AbortController().signal,
-    mode: "run",
-    waiting: () => undefined,
-    ...over,
-  };
-}
 
 /** A source of numbers 0 … that notes what is committed, and when it was disposed of. */
 function numbers(batches: readonly number[][], partitionSignal = new AbortController().signal) {
@@ -94,7 +75,7 @@ test("nothing is committed before the sink has confirmed it, in order, also with
   const { spec, seen } = numbers([[0, 1], [2], [3, 4]]);
   const release: (() => void)[] = [];
   const sink = sinkThat(() => new Promise((resolve) => void release.push(resolve)), 3);
-  const running = createInstance(from(spec).to(sink), context()).run(never);
+  const running = createInstance(from(spec).to(sink), bareContext()).run(never);
   while (release.length < 3) await new Promise(setImmediate);
   release[2]?.();
   release[1]?.();
@@ -116,7 +97,7 @@ test("an event that a sink refuses ends the task there: what came before it is c
     const refused = events.find((event) => event.value === 3);
     if (refused !== undefined) throw new DataError("sink test", refused, new Error("no threes"));
   });
-  const instance = createInstance(from(spec).to(sink), context());
+  const instance = createInstance(from(spec).to(sink), bareContext());
   await assert.rejects(instance.run(never), { message: 'step "sink test" at memory numbers/0@3: no threes' });
   assert.deepEqual(seen.commits, [2, 3]);
   assert.deepEqual([instance.counters.out, instance.counters.failed], [3, 1]);
@@ -132,7 +113,7 @@ test("a function that throws ends the task at its event, and what came before it
       return n * 10;
     })
     .to(sinkThat(async (events) => void written.push(...events.map((event) => event.value))));
-  await assert.rejects(createInstance(plan, context()).run(never), {
+  await assert.rejects(createInstance(plan, bareContext()).run(never), {
     name: "DataError",
     message: /step "map" at memory numbers\/0@3: no threes/,
   });
@@ -150,7 +131,7 @@ test("a partition that was lost ends without an error, and nothing more of it is
         lost.abort(new OwnershipLostError("it belongs to another"));
       }),
   );
-  assert.equal(await createInstance(from(spec).to(sink), context()).run(never), "finished");
+  assert.equal(await createInstance(from(spec).to(sink), bareContext()).run(never), "finished");
   assert.deepEqual(seen.commits, []);
   assert.equal(seen.disposed, 1);
 });
@@ -162,7 +143,7 @@ test("work that is given up rejects with the reason", async () => {
     abandon.abort(new InfrastructureError("the deadline has passed"));
     return new Promise(() => undefined);
   });
-  await assert.rejects(createInstance(from(spec).to(sink), context({ signal: abandon.signal })).run(never), /the deadline has passed/);
+  await assert.rejects(createInstance(from(spec).to(sink), bareContext({ signal: abandon.signal })).run(never), /the deadline has passed/);
   assert.deepEqual(seen.commits, []);
 });
 
@@ -177,13 +158,13 @@ test("reading goes no faster than the sink writes", async () => {
     assert.ok(given - written <= 4 * 1024, `${given - written} events were read ahead`);
     await new Promise(setImmediate);
   });
-  await createInstance(from(memorySource(endless())).to(sink), context()).run(never);
+  await createInstance(from(memorySource(endless())).to(sink), bareContext()).run(never);
   assert.equal(written, 100_000);
 });
 
 test("an instance that is told to stop before it has begun opens nothing", async () => {
   const { spec } = numbers([[0]]);
-  assert.equal(await createInstance(from(spec).to(sinkOf()), context()).run(AbortSignal.abort()), "stopped");
+  assert.equal(await createInstance(from(spec).to(sinkOf()), bareContext()).run(AbortSignal.abort()), "stopped");
 });
 
 test("a stop while a sink is being opened is not held up by it, and the sink is closed when it is open", async () => {
@@ -191,7 +172,7 @@ test("a stop while a sink is being opened is not held up by it, and the sink is 
   const opening = Promise.withResolvers<Sink>();
   let closed = 0;
   const stop = new AbortController();
-  const running = createInstance(from(spec).to({ ...sinkOf(), open: () => opening.promise }), context()).run(stop.signal);
+  const running = createInstance(from(spec).to({ ...sinkOf(), open: () => opening.promise }), bareContext()).run(stop.signal);
   stop.abort();
   assert.equal(await running, "stopped");
   opening.resolve({ write: async () => {}, [Symbol.asyncDispose]: async () => void (closed += 1) });
@@ -211,7 +192,7 @@ test("one part's reason for waiting is not taken back by another", async () => {
     },
   });
   const plan = from(spec).to([waitingSink("broker away", "broker still away"), waitingSink("disk full", undefined)]);
-  await createInstance(plan, context({ waiting: (reason) => void told.push(reason) })).run(never);
+  await createInstance(plan, bareContext({ waiting: (reason) => void told.push(reason) })).run(never);
   assert.deepEqual(told, ["broker away", "broker still away"]);
 });
 
@@ -222,7 +203,7 @@ test("nothing that one sink refuses is committed before the other sinks have wri
   });
   const { promise: told, resolve: tell } = Promise.withResolvers<void>();
   const slow = sinkThat(() => told);
-  const running = createInstance(from(spec).to([refusing, slow]), context()).run(never);
+  const running = createInstance(from(spec).to([refusing, slow]), bareContext()).run(never);
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
   assert.deepEqual(seen.commits, []);
   tell();
@@ -236,7 +217,7 @@ test("of two sinks that refuse events, the earlier event is where the task ends"
     sinkThat(async (events) => {
       throw new DataError("refusing", events[index], new Error("no"));
     });
-  await assert.rejects(createInstance(from(spec).to([refusing(3), refusing(1)]), context()).run(never), {
+  await assert.rejects(createInstance(from(spec).to([refusing(3), refusing(1)]), bareContext()).run(never), {
     message: 'step "refusing" at memory numbers/0@1: no',
   });
   assert.deepEqual(seen.commits, [1]);
@@ -257,7 +238,7 @@ test("an error keeps its kind when letting go of the partition or a sink fails a
     ...partition,
     [Symbol.asyncDispose]: () => Promise.reject(new InfrastructureError("can't be released")),
   }));
-  const instance = createInstance(from(unreleasable).to(closing), context());
+  const instance = createInstance(from(unreleasable).to(closing), bareContext());
   await assert.rejects(instance.run(never), { name: "DataError", message: 'step "refusing" at memory numbers/0@0: no' });
   assert.equal(instance.counters.failed, 1);
 });
@@ -272,7 +253,7 @@ test("a sink that fails ends the work, also when a call before it never ends", {
         throw new InfrastructureError("the sink is gone");
       }, 3),
     );
-  await assert.rejects(createInstance(plan, context()).run(never), { message: "the sink is gone" });
+  await assert.rejects(createInstance(plan, bareContext()).run(never), { message: "the sink is gone" });
   assert.deepEqual(seen.commits, []);
   assert.equal(seen.disposed, 1);
 });
@@ -283,7 +264,7 @@ test("a step that fails ends the work, also when a call before it never ends", {
     .mapAsync((n) => (n === 0 ? n : new Promise<number>(() => undefined)))
     .infer(async () => [])
     .to(sinkThat(async () => undefined));
-  await assert.rejects(createInstance(plan, context()).run(never), { name: "DataError" });
+  await assert.rejects(createInstance(plan, bareContext()).run(never), { name: "DataError" });
   assert.equal(seen.disposed, 1);
 });
 
@@ -307,7 +288,7 @@ test(
       },
     }));
     const plan = from(quiet).to(sinkThat(() => Promise.reject(new InfrastructureError("the sink is gone")), 2));
-    await assert.rejects(createInstance(plan, context()).run(never), { message: "the sink is gone" });
+    await assert.rejects(createInstance(plan, bareContext()).run(never), { message: "the sink is gone" });
     assert.deepEqual(steps, ["let go of", "read ended"]);
     assert.deepEqual(seen.commits, []);
   },

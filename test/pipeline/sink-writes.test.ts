@@ -1,30 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import type { Event, OpenContext, SourceSpec } from "millrace";
+import type { Event, SourceSpec } from "millrace";
 import { DataError, from, memorySource, NO_WATERMARK } from "millrace";
 
-import { systemClock } from "../../src/clock.ts";
 import type { DeadLetter, LetterBox, Sink } from "../../src/contracts.ts";
-import { SILENT } from "../../src/contracts.ts";
 import { createInstance } from "../../src/pipeline/instance.ts";
 import type { Plan } from "../../src/pipeline/plan.ts";
+import { bareContext } from "../support/bare-context.ts";
 import { boxOf, sinkOf } from "./source-of.ts";
 
-const CONTEXT: OpenContext = {
-  task: { id: "test", product: "test", instance: 0, instances: 1 },
-  connections: {
-    kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },
-    nats: { servers: [], credentials: undefined },
-    redis: { url: "" },
-  },
-  shared: { lease: () => Promise.reject(new Error("nothing is shared here")) },
-  logger: SILENT,
-  clock: systemClock,
-  signal: new AbortController().signal,
-  mode: "run",
-  waiting: () => undefined,
-};
+const CONTEXT = bareContext();
 
 const nothing = async () => undefined;
 

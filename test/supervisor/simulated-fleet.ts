@@ -1,7 +1,8 @@
+import type { Logger } from "../../src/contracts.ts";
 /**
  * A fleet with simulated processes and time: the same seed gives the same run.
  */
-import type { Logger } from "../../src/contracts.ts";
+import { noCounts } from "../../src/pipeline/counters.ts";
 import type { Exit } from "../../src/supervisor/deaths.ts";
 import { Fleet, type FleetSettings, type Processes, TICK } from "../../src/supervisor/fleet.ts";
 import type { Worker } from "../../src/supervisor/model.ts";
@@ -238,16 +239,9 @@ export class Simulation implements Processes {
 
 function statsOf(events: number): RunStats {
   return {
+    ...noCounts(),
     in: events,
     out: events,
-    filtered: 0,
-    deduplicated: 0,
-    late: 0,
-    failed: 0,
-    deadLettered: 0,
-    skipped: 0,
-    retried: 0,
-    inFlight: 0,
     lag: 0,
     latency: { counts: [events], sum: 0 },
   };

@@ -11,11 +11,12 @@ import { createInstance } from "../../../src/pipeline/instance.ts";
 import type { Plan } from "../../../src/pipeline/plan.ts";
 import { decodeManifest, encodeManifest } from "../../../src/pipeline/state/manifest.ts";
 import { keepsCheckpoints } from "../../../src/pipeline/state/open-checkpoints.ts";
+import { bareContext } from "../../support/bare-context.ts";
 import { MemoryCheckpoints } from "../../support/memory-checkpoints.ts";
 import { until } from "../../support/until.ts";
 import { sinkOf, sourceOf } from "../source-of.ts";
 import type { Attempt, Given } from "./restarted.ts";
-import { bareContext, restarted } from "./restarted.ts";
+import { restarted } from "./restarted.ts";
 
 interface Reading {
   readonly at: number;
@@ -320,7 +321,7 @@ function hand(plan: Plan, store: MemoryCheckpoints, over: Partial<Partition> = {
     [Symbol.asyncDispose]: () => Promise.resolve(stopped.resolve()),
     ...over,
   };
-  const context = { ...bareContext(new AbortController().signal), waiting: (reason: string | undefined) => void reasons.push(reason) };
+  const context = bareContext({ waiting: (reason) => void reasons.push(reason) });
   const instance = createInstance(plan, context, {
     openSource: () =>
       Promise.resolve({

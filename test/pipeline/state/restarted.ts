@@ -1,11 +1,10 @@
 import type { Batch, Event, Position } from "../../../src/batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../../src/batch.ts";
-import { systemClock } from "../../../src/clock.ts";
-import type { CheckpointStore, OpenContext, Partition, Sink, Source } from "../../../src/contracts.ts";
-import { SILENT } from "../../../src/contracts.ts";
+import type { CheckpointStore, Partition, Sink, Source } from "../../../src/contracts.ts";
 import { PlannedStop } from "../../../src/errors.ts";
 import { createInstance } from "../../../src/pipeline/instance.ts";
 import type { Plan } from "../../../src/pipeline/plan.ts";
+import { bareContext } from "../../support/bare-context.ts";
 
 /** An event for a pipeline that is run several times over the same input. */
 export interface Given {
@@ -40,24 +39,6 @@ export interface Outcome {
   readonly starts: readonly (Position | undefined)[];
 }
 
-/** A context for an instance of a task `test` without connections. */
-export function bareContext(signal: AbortSignal): OpenContext {
-  return {
-    task: { id: "test", product: "test", instance: 0, instances: 1 },
-    connections: {
-      kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },
-      nats: { servers: [], credentials: undefined },
-      redis: { url: "" },
-    },
-    shared: { lease: () => Promise.reject(new Error("nothing is shared here")) },
-    logger: SILENT,
-    clock: systemClock,
-    signal,
-    mode: "run",
-    waiting: () => undefined,
-  };
-}
-
 /** Runs a plan over an input again and again, each time from where the broker or the checkpoint says, and to its end at last. */
 export async function restarted(plan: Plan, input: readonly Given[], attempts: readonly Attempt[], options: Restarts): Promise<Outcome> {
   const results: Event[] = [];
@@ -83,7 +64,7 @@ export async function restarted(plan: Plan, input: readonly Given[], attempts: r
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     const { store, interval = 0, misfit = "refuse" } = options;
-    const instance = createInstance(attempt === whole ? (options.lastPlan ?? plan) : plan, bareContext(abandon.signal), {
+    const instance = createInstance(attempt === whole ? (options.lastPlan ?? plan) : plan, bareContext({ signal: abandon.signal }), {
       openSource: () => Promise.resolve(sourceOf(partition)),
       openSink: () => Promise.resolve(collector(results)),
       checkpoints: store && { store, interval, misfit },

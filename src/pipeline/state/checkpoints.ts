@@ -5,7 +5,6 @@ import type { Batch, Position } from "../../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../batch.ts";
 import type { Clock } from "../../clock.ts";
 import type { CheckpointClaim, CheckpointStore, Logger, Partition, TaskIdentity } from "../../contracts.ts";
-import { InfrastructureError, messageOf, OwnershipLostError } from "../../errors.ts";
 import { VERSION } from "../../version.ts";
 import type { PlannedStep } from "../plan.ts";
 import type { Bytes, Manifest, SavedStepEntry, SegmentEntry } from "./manifest.ts";
@@ -200,15 +199,7 @@ export class PartitionCheckpoints {
     const kept = partNames(entries.values());
     const dropped = [...partNames(this.#entries.values())].filter((part) => !kept.has(part));
     const bytes = { manifest: encodeManifest(manifest), added, dropped };
-    try {
-      await patience.until((signal) => claim.save(bytes, signal));
-    } catch (error) {
-      if (!(error instanceof OwnershipLostError)) throw error;
-      // The source still counts the partition as ours: it is to be opened anew, and claimed again.
-      throw new InfrastructureError(`${partition.name}: another instance has taken its checkpoints over: ${messageOf(error)}`, {
-        cause: error,
-      });
-    }
+    await patience.until((signal) => claim.save(bytes, signal));
     this.#entries = entries;
     this.#marks = this.#marks.filter((other) => other !== mark);
     logger.debug({ position, parts: added.size, bytes: bytes.manifest.length }, "a checkpoint was saved");

@@ -44,7 +44,10 @@ export class StorePatience {
     this.#givenUp.abort(new InfrastructureError("the store of checkpoints is not waited for any more"));
   }
 
-  /** What the store answers. Rejects with what is no outage, and with the signal's reason. */
+  /**
+   * What the store answers. Rejects with what is no outage, and with the signal's reason; where another has claimed the partition with
+   * an InfrastructureError: the source may still count it as ours, and then it is to be opened anew, and claimed again.
+   */
   async until<R>(ask: (signal: AbortSignal) => Promise<R>): Promise<R> {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       try {
@@ -54,7 +57,11 @@ export class StorePatience {
         return answer;
       } catch (error) {
         this.#signal.throwIfAborted();
-        if (!(error instanceof InfrastructureError) || error instanceof OwnershipLostError) throw error;
+        if (error instanceof OwnershipLostError) {
+          const what = `${this.#partition}: another instance has taken its checkpoints over: ${messageOf(error)}`;
+          throw new InfrastructureError(what, { cause: error });
+        }
+        if (!(error instanceof InfrastructureError)) throw error;
         this.#tell(messageOf(error));
         await sleep(pause, this.#patient, this.#clock);
       }

@@ -19,6 +19,7 @@ export interface Handled {
 /** Failures that are to go on at one place of a pipeline, in the order in which they were taken. */
 export class FailureQueue {
   #waiting: WaitingFailure[] = [];
+  readonly #stamped = new WeakSet<WaitingFailure>();
 
   get size(): number {
     return this.#waiting.length;
@@ -26,6 +27,24 @@ export class FailureQueue {
 
   add(failure: WaitingFailure): void {
     this.#waiting.push(failure);
+  }
+
+  /**
+   * Gives events that failed before event times were set the watermark of their places: that of the next event in the batch, or that behind
+   * it. Farther on nothing tells it any more, since a filter may have taken the events next to it.
+   */
+  stamp({ events, position, watermark }: Batch): void {
+    if (this.#waiting.length === 0) return;
+    let next = 0;
+    for (const failure of this.#waiting.toSorted((a, b) => a.event.offset - b.event.offset)) {
+      const { event } = failure;
+      if (event.watermark > NO_WATERMARK || this.#stamped.has(failure)) continue;
+      while (next < events.length && (events[next] as Event).offset < event.offset) next += 1;
+      if (next === events.length && event.offset >= position) return;
+      this.#stamped.add(failure);
+      const behind = watermark === END_OF_INPUT ? (events[events.length - 1]?.watermark ?? NO_WATERMARK) : watermark;
+      event.watermark = events[next]?.watermark ?? behind;
+    }
   }
 
   /** Takes out those from before a position; all of them without one. */

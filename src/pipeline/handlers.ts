@@ -53,7 +53,18 @@ export class Handlers {
   inlets(run: RunContext, chain: Chain): ReadonlyMap<number, (input: AsyncIterable<Batch>) => AsyncIterable<Batch>> {
     const handle = (failures: readonly WaitingFailure[]) => this.#handle(failures, run, chain);
     const positionOf = (barrier: number) => this.#barriers.get(barrier);
-    return new Map(Array.from(this.#queues, ([index, queue]) => [index, (input) => inlet(input, queue, handle, positionOf)]));
+    type Inlet = (input: AsyncIterable<Batch>) => AsyncIterable<Batch>;
+    const inlets = new Map<number, Inlet>(
+      Array.from(this.#queues, ([index, queue]) => [index, (input) => inlet(input, queue, handle, positionOf)]),
+    );
+    for (const [before, { kind }] of this.#plan.steps.entries()) {
+      const index = before + 1;
+      const queues = [...this.#queues].flatMap(([target, queue]) => (target >= index ? [queue] : []));
+      if (kind !== "timeBy" || queues.length === 0) continue;
+      const behind = inlets.get(index);
+      inlets.set(index, (input) => behind?.(stamped(input, queues)) ?? stamped(input, queues));
+    }
+    return inlets;
   }
 
   /** Passes the source's batches on, and remembers how far it had read at each barrier. */
@@ -146,6 +157,14 @@ export class Handlers {
       this.#desk.conclude({ ...failure, error: "thrown" in outcome ? outcome.thrown : new TypeError(what) }, undefined);
     }
     return [];
+  }
+}
+
+/** Event times are set in these batches. */
+async function* stamped(input: AsyncIterable<Batch>, queues: readonly FailureQueue[]): AsyncGenerator<Batch> {
+  for await (const batch of input) {
+    for (const queue of queues) queue.stamp(batch);
+    yield batch;
   }
 }
 

@@ -8,7 +8,7 @@
  */
 export type Position = number;
 
-/** Where an event came from. One object is shared by all events of a partition. */
+/** Where an event came from. One object is shared by all events of a partition; a record that is delivered again has one of its own. */
 export interface Origin {
   /** The kind of source: `kafka`, `jetstream`, `file`, `generator`, `memory` … */
   readonly system: string;

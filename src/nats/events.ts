@@ -33,7 +33,8 @@ export class EventMaker {
       key,
       time: delivery.time,
       headers,
-      origin: this.#origin,
+      // One of its own where it comes again: right behind itself its results would be taken for more results of one delivery, and get other ids.
+      origin: delivery.count > 1 ? { ...this.#origin } : this.#origin,
       offset: delivery.sequence,
       watermark: NO_WATERMARK,
       size: delivery.size,

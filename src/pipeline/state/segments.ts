@@ -1,5 +1,5 @@
 import { promisify } from "node:util";
-import { constants, zstdCompress, zstdDecompress } from "node:zlib";
+import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from "node:zlib";
 
 import { PART_BYTES } from "../../contracts.ts";
 import type { Segment } from "./item-log.ts";
@@ -9,6 +9,9 @@ const decompress = promisify(zstdDecompress);
 
 /** Of what a level costs and saves, the first gives the most: state is written often and read seldom. */
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+
+/** Up to so many bytes the way to another thread and back takes longer than the work: most tasks keep little. */
+const AT_ONCE = 4096;
 
 /** Bytes before each block that tell its length. */
 const LENGTH = 4;
@@ -21,12 +24,13 @@ export async function packSegment({ blocks }: Segment): Promise<Buffer> {
     length.writeUInt32BE(block.length);
     pieces.push(length, block);
   }
-  return await compress(Buffer.concat(pieces), LEVEL);
+  const all = Buffer.concat(pieces);
+  return all.length <= AT_ONCE ? zstdCompressSync(all, LEVEL) : await compress(all, LEVEL);
 }
 
 /** @throws on bytes that are no segment */
 export async function unpackSegment(bytes: Uint8Array): Promise<Uint8Array[]> {
-  const all = await decompress(bytes);
+  const all = bytes.length <= AT_ONCE ? zstdDecompressSync(bytes) : await decompress(bytes);
   const blocks: Uint8Array[] = [];
   for (let at = 0; at < all.length;) {
     const end = at + LENGTH + all.readUInt32BE(at);

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 
 import { packPlain, unpackState } from "./plain-data.ts";
+import { inSlices, SLICE } from "./slices.ts";
 
 /** An item of a step's state that is saved by itself, such as an open window. The log keeps its last three fields. */
 export interface Tracked {
@@ -65,8 +66,6 @@ const SMALL = 65_536;
 const MOST_SEGMENTS = 256;
 /** What may be dead in the log beyond as much as is alive. */
 const SLACK = 4096;
-/** Milliseconds of encoding until the event loop has a turn. */
-const SLICE = 4;
 
 /**
  * A step's items, of which each checkpoint writes those that changed since the one before. The log is a row of segments;
@@ -115,6 +114,7 @@ export class ItemLog<I extends Tracked> {
    */
   async restore(segments: AsyncIterable<Segment>): Promise<I[]> {
     const items = new Map<number, I>();
+    let since = performance.now();
     for await (const { number, blocks, weight } of segments) {
       let bytes = 0;
       for (const [index, block] of blocks.entries()) {
@@ -122,14 +122,16 @@ export class ItemLog<I extends Tracked> {
         const content = unpackState(block);
         if (index > 0) this.#codec.decode(content, items, number);
         else for (const sequence of content as number[]) items.delete(sequence);
+        if (performance.now() - since < SLICE) continue;
+        await turn();
+        since = performance.now();
       }
       this.#segments.push({ number, weight, bytes, items: [] });
       this.#nextSegment = number + 1;
-      await turn();
     }
     const byNumber = new Map(this.#segments.map((segment) => [segment.number, segment]));
     const sorted = [...items.values()].sort((a, b) => a.sequence - b.sequence);
-    for (const item of sorted) byNumber.get(item.segment)?.items.push(item);
+    await inSlices(sorted, (item) => byNumber.get(item.segment)?.items.push(item));
     return sorted;
   }
 

@@ -5,6 +5,7 @@ import type { RunContext, SinkSpec, Step } from "../../contracts.ts";
 import { failureOf } from "../failure-desk.ts";
 import { writeToSink } from "../sink-writes.ts";
 import { ItemLog } from "../state/item-log.ts";
+import { inSlices } from "../state/slices.ts";
 import { StepState } from "../state/step-state.ts";
 import { positionBefore } from "../truncated.ts";
 import { TICK, withTimer } from "../with-timer.ts";
@@ -60,10 +61,10 @@ async function beginWork(plan: WindowPlan, run: RunContext): Promise<WindowWork>
   const { log, items } = memory === undefined ? { log: new ItemLog(codec), items: [] } : await memory.items(codec);
   const panes = new Panes(plan.name, plan.fold, plan.holds, plan.limits, { failures: run.failures, log });
   const windows = openWindows(plan, panes);
-  for (const pane of items) {
+  await inSlices(items, (pane) => {
     panes.adopt(pane);
     windows.adopt(pane);
-  }
+  });
   const save = async (barrier: Barrier) => {
     await log.encoded;
     // The origins are read when the windows are encoded, which finds new ones.

@@ -15,8 +15,11 @@ interface Drawing {
   readonly edges: readonly { readonly from: string; readonly to: string; readonly label: string | undefined }[];
 }
 
-/** https://mermaid.js.org/syntax/flowchart.html */
-export function drawMermaid(plan: Plan, secrets: readonly string[] = []): string {
+/**
+ * https://mermaid.js.org/syntax/flowchart.html
+ * @param kept what becomes of the plan's state, as one line
+ */
+export function drawMermaid(plan: Plan, kept: string, secrets: readonly string[] = []): string {
   const { nodes, edges } = drawingOf(plan, secrets);
   const shapes = { source: ["([", "])"], step: ["[", "]"], sink: ["[(", ")]"] } as const;
   const lines = nodes.map(({ id, role, lines: text }) => {
@@ -24,16 +27,19 @@ export function drawMermaid(plan: Plan, secrets: readonly string[] = []): string
     return `  ${id}${open}"${text.map(mermaidText).join("<br/>")}"${close}`;
   });
   const arrows = edges.map(({ from, to, label }) => `  ${from} ${label === undefined ? "-->" : `-. ${label} .->`} ${to}`);
-  return `flowchart LR\n${[...lines, ...arrows].join("\n")}\n`;
+  return `flowchart LR\n  %% ${kept}\n${[...lines, ...arrows].join("\n")}\n`;
 }
 
-/** https://graphviz.org/doc/info/lang.html */
-export function drawDot(name: string, plan: Plan, secrets: readonly string[] = []): string {
+/**
+ * https://graphviz.org/doc/info/lang.html
+ * @param kept what becomes of the plan's state, as one line
+ */
+export function drawDot(name: string, plan: Plan, kept: string, secrets: readonly string[] = []): string {
   const { nodes, edges } = drawingOf(plan, secrets);
   const shapes = { source: "oval", step: "box", sink: "cylinder" } as const;
   const lines = nodes.map(({ id, role, lines: text }) => `  ${id} [shape=${shapes[role]}, label="${text.map(dotText).join("\\n")}"];`);
   const arrows = edges.map(({ from, to, label }) => `  ${from} -> ${to}${label === undefined ? "" : ` [style=dashed, label="${label}"]`};`);
-  return `digraph "${dotText(name)}" {\n  rankdir=LR;\n${[...lines, ...arrows].join("\n")}\n}\n`;
+  return `digraph "${dotText(name)}" {\n  rankdir=LR;\n  label="${dotText(kept)}";\n${[...lines, ...arrows].join("\n")}\n}\n`;
 }
 
 function drawingOf(plan: Plan, secrets: readonly string[]): Drawing {
@@ -43,7 +49,8 @@ function drawingOf(plan: Plan, secrets: readonly string[]): Drawing {
   let last = "source";
   plan.steps.forEach((step, index) => {
     const id = `step${index + 1}`;
-    nodes.push({ id, role: "step", lines: [step.name, ...settingsOf(step.description)] });
+    const state = step.stateful ? [step.memory === undefined ? "holds positions back" : "keeps state"] : [];
+    nodes.push({ id, role: "step", lines: [step.name, ...settingsOf(step.description), ...state] });
     edges.push({ from: last, to: id, label: undefined });
     if (step.side !== undefined) {
       nodes.push({ id: `side${index + 1}`, role: "sink", lines: [step.side.kind, ...settingsOf(step.side.description)] });

@@ -1,7 +1,8 @@
 import type { AdminSettings } from "../config/settings.ts";
 import { messageOf } from "../errors.ts";
-import { type TaskView, viewInvalid } from "../supervisor/model.ts";
+import { type TaskView, viewInvalid, viewState } from "../supervisor/model.ts";
 import type { TaskSet } from "../tasks/task.ts";
+import { whereText } from "./checkpoints/where.ts";
 import { EXIT } from "./exit-codes.ts";
 import { type SettingsFlags, settingsOf } from "./settings-flags.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -21,6 +22,7 @@ export async function list(flags: SettingsFlags & { readonly json?: true }, surr
     return EXIT.done;
   }
   surroundings.out(views.length === 0 ? "There are no tasks.\n" : asText(views));
+  if (views.some(({ keeps }) => keeps?.by === "checkpoints")) surroundings.err(`(checkpoints: ${whereText(settings.checkpoint)})\n`);
   if (live === undefined)
     surroundings.err(
       `(no daemon answers on ${settings.admin.host}:${settings.admin.port}: the tasks are shown as they are in their stores)\n`,
@@ -63,17 +65,19 @@ function isRefused(error: unknown): boolean {
 function viewsOf(set: TaskSet, { err }: Surroundings): readonly TaskView[] {
   for (const { name, file, reason } of set.brokenProducts) err(`millrace: warning: ${file}: product "${name}": ${reason}\n`);
   for (const { store, reason } of set.awayStores) err(`millrace: warning: ${store}: the tasks can't be read: ${reason}\n`);
-  const valid = [...set.valid.values()].map(({ id, product, enabled }): TaskView => {
-    return { id, product, state: "stopped", ...(enabled ? {} : { reason: "it is not enabled" }), instances: [] };
+  const valid = [...set.valid.values()].map((task): TaskView => {
+    const { id, product, enabled } = task;
+    return { id, product, state: "stopped", ...(enabled ? {} : { reason: "it is not enabled" }), ...viewState(task), instances: [] };
   });
   return [...valid, ...set.invalid.map(viewInvalid)];
 }
 
 function asText(views: readonly TaskView[]): string {
-  const rows = views.map(({ id, product, state, reason, instances }) => {
+  const rows = views.map(({ id, product, state, reason, keeps, instances }) => {
     const total = (count: "in" | "out" | "failed") => String(instances.reduce((sum, instance) => sum + instance[count], 0));
     const firstLine = (reason ?? "").split("\n", 1)[0] ?? "";
-    return [id, product ?? "-", state, String(instances.length), total("in"), total("out"), total("failed"), firstLine];
+    const kept = keeps === undefined ? "-" : `${keeps.by} (${keeps.steps.join(", ")})`;
+    return [id, product ?? "-", state, String(instances.length), total("in"), total("out"), total("failed"), kept, firstLine];
   });
-  return alignColumns([["TASK", "PRODUCT", "STATE", "INSTANCES", "IN", "OUT", "FAILED", "REASON"], ...rows]);
+  return alignColumns([["TASK", "PRODUCT", "STATE", "INSTANCES", "IN", "OUT", "FAILED", "KEEPS", "REASON"], ...rows]);
 }

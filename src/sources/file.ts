@@ -49,7 +49,8 @@ type FileFormat = (typeof formats)[number];
 
 /**
  * The lines of a file, once, as a finite input. An event's offset is its line, counted from 0. There is no event time but
- * what a `timeBy` sets. A restart of the task reads the file from the beginning.
+ * what a `timeBy` sets. A restart of the task reads the file from the beginning,
+ * or from its checkpoint where the pipeline keeps state.
  *
  * A missing file is waited for; one that can't be read is an error.
  * @throws {z.ZodError} when the settings are wrong

@@ -176,7 +176,16 @@ export interface TaskView {
   readonly product: string | undefined;
   readonly state: TaskState;
   readonly reason?: string;
+  /** What its pipeline remembers of earlier events; absent when it keeps no state. */
+  readonly keeps?: StateView;
   readonly instances: readonly InstanceView[];
+}
+
+export interface StateView {
+  /** The steps that keep state. */
+  readonly steps: readonly string[];
+  /** Whether that is saved in checkpoints, or positions are held back so that it can be made anew. */
+  readonly by: "checkpoints" | "positions";
 }
 
 export interface InstanceView {
@@ -208,8 +217,14 @@ export function viewTask(task: Task, mistake: InvalidTask | undefined): TaskView
     product: task.definition.product,
     state: shown?.state ?? "stopped",
     ...(reason === undefined ? {} : { reason }),
+    ...viewState(task.definition),
     instances: task.instances.map(viewInstance),
   };
+}
+
+/** What a task keeps, as a part of its view. */
+export function viewState({ statefulSteps, keepsCheckpoints }: TaskDefinition): Pick<TaskView, "keeps"> {
+  return statefulSteps.length === 0 ? {} : { keeps: { steps: statefulSteps, by: keepsCheckpoints ? "checkpoints" : "positions" } };
 }
 
 /** A task that never runs because it is wrong. */

@@ -31,6 +31,8 @@ export type Answer =
       readonly warnings: readonly string[];
       /** Whether its state is kept in checkpoints. */
       readonly keepsCheckpoints: boolean;
+      /** The names of the steps that keep state. */
+      readonly statefulSteps: readonly string[];
     }
   /** The task's plan can't be built. */
   | { readonly type: "invalid"; readonly reasons: readonly string[] };

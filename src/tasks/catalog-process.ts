@@ -90,7 +90,8 @@ async function check(task: TaskDefinition): Promise<Answer> {
     const identity = { id: task.id, product: task.product, instance: 0, instances: task.instances };
     const plan = buildPlan(product, task, { task: identity, logger: silent, signal: end.signal });
     const warnings = planWarnings(plan).map((warning) => redact(warning, task.secrets));
-    return { type: "valid", warnings, keepsCheckpoints: keepsCheckpoints(plan) };
+    const statefulSteps = plan.steps.filter(({ stateful }) => stateful).map(({ name }) => name);
+    return { type: "valid", warnings, keepsCheckpoints: keepsCheckpoints(plan), statefulSteps };
   } catch (error) {
     const reasons = error instanceof ConfigError ? error.faults.map((fault) => fault.what) : [messageOf(error)];
     return { type: "invalid", reasons: reasons.map((reason) => shortened(redact(reason, task.secrets))) };

@@ -152,11 +152,15 @@ function definitionOf(candidate: Candidate, products: Products): TaskDefinition 
     where,
     warnings: [],
     keepsCheckpoints: false,
+    statefulSteps: [],
   };
 }
 
 function resultOf(candidate: Candidate, task: TaskDefinition, answer: Answer | NoAnswer): TaskDefinition | InvalidTask {
-  if (answer.type === "valid") return { ...task, warnings: answer.warnings, keepsCheckpoints: answer.keepsCheckpoints };
+  if (answer.type === "valid") {
+    const { warnings, keepsCheckpoints, statefulSteps } = answer;
+    return { ...task, warnings, keepsCheckpoints, statefulSteps };
+  }
   if (answer.type === "invalid") return invalidTask(candidate, answer.reasons.join("; "));
   const what = answer.type === "none" ? answer.reason : "was not answered";
   return invalidTask(candidate, `the pipeline of product "${task.product}" failed to build: pipeline() ${what}`);

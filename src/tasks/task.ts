@@ -25,6 +25,8 @@ export interface TaskDefinition {
   readonly warnings: readonly string[];
   /** Whether its plan has state that is kept in checkpoints. */
   readonly keepsCheckpoints: boolean;
+  /** The steps of its plan that keep something of earlier events. */
+  readonly statefulSteps: readonly string[];
 }
 
 /** A task, or a place of a task store, that can't be used. Holds no secret. */

@@ -32,10 +32,11 @@ const plan: Plan = {
 
 test("Mermaid: every sink, a dashed arrow to the late one, characters with a meaning as numbers", () => {
   assert.equal(
-    drawMermaid(plan),
+    drawMermaid(plan, "kept somewhere"),
     `flowchart LR
+  %% kept somewhere
   source(["kafka<br/>topic: a #34;b#34; #60;c#62;"])
-  step1["window<br/>size: 10s"]
+  step1["window<br/>size: 10s<br/>holds positions back"]
   side1[("file<br/>path: late#92;1")]
   sink1[("file<br/>path: a")]
   sink2[("file<br/>path: b")]
@@ -49,11 +50,12 @@ test("Mermaid: every sink, a dashed arrow to the late one, characters with a mea
 
 test("DOT: the same, with quotes and backslashes escaped", () => {
   assert.equal(
-    drawDot('my "task"', plan),
+    drawDot('my "task"', plan, 'kept in "it"'),
     `digraph "my \\"task\\"" {
   rankdir=LR;
+  label="kept in \\"it\\"";
   source [shape=oval, label="kafka\\ntopic: a \\"b\\" <c>"];
-  step1 [shape=box, label="window\\nsize: 10s"];
+  step1 [shape=box, label="window\\nsize: 10s\\nholds positions back"];
   side1 [shape=cylinder, label="file\\npath: late\\\\1"];
   sink1 [shape=cylinder, label="file\\npath: a"];
   sink2 [shape=cylinder, label="file\\npath: b"];

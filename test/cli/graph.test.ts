@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { millraceHere, writeFiles } from "../support/millrace.ts";
 import { tempFolder } from "../support/temp-folder.ts";
 import { PROJECT } from "./fixtures.ts";
+import { TALLY } from "./tally.ts";
 
 test("millrace graph draws a task's pipeline for Mermaid and for Graphviz", async (t) => {
   const cwd = tempFolder(t);
@@ -19,6 +20,24 @@ test("millrace graph draws a task's pipeline for Mermaid and for Graphviz", asyn
   assert.equal(dot.code, 0, dot.stderr);
   assert.match(dot.stdout, /^digraph "twice" \{\n {2}rankdir=LR;\n/);
   assert.match(dot.stdout, /source -> step1;/);
+});
+
+test("graph and list tell which steps keep state, and where that is kept, or that nothing is", async (t) => {
+  const cwd = tempFolder(t);
+  const tally = "id: tallied\nproduct: tally\nconfig: { input: { generator: {} }, output: { file: { path: out.ndjson } } }\n";
+  writeFiles(cwd, { ...PROJECT, "products/tally/index.ts": TALLY, "config/tasks/tallied.yaml": tally });
+  const store = ["--set", 'checkpoint.store={"redis":{"url":"redis://:hunter22@state.example:6379"}}', "--set", "checkpoint.interval=5s"];
+  const { stdout } = await millraceHere(["graph", "tallied", ...store], { cwd });
+  assert.match(stdout, /^flowchart LR\n {2}%% state of tallies in checkpoints, every 5s, in Redis at redis:\/\/\S*@state\.example:6379\n/);
+  assert.doesNotMatch(stdout, /hunter22/);
+  assert.match(stdout, /\["tallies<br\/>[^"]*<br\/>keeps state"\]/);
+  const bare = await millraceHere(["graph", "twice", "--format", "dot"], { cwd });
+  assert.match(bare.stdout, /label="keeps no state and needs no store";/);
+  const list = await millraceHere(["list", "--set", "admin.port=0", ...store], { cwd });
+  assert.match(list.stdout, /^tallied +tally +stopped +0 +0 +0 +0 +checkpoints \(tallies\)$/m);
+  assert.match(list.stdout, /^twice +doubler +stopped +0 +0 +0 +0 +-$/m);
+  assert.match(list.stderr, /^\(checkpoints: every 5s, in Redis at redis:/m);
+  assert.doesNotMatch(list.stderr, /hunter22/);
 });
 
 test("a secret of the task is not drawn", async (t) => {

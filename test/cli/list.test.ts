@@ -61,7 +61,7 @@ test("a running daemon is asked", async (t) => {
   const asJson = await millraceHere(["list", "--json", ...flags], { cwd });
   assert.deepEqual(JSON.parse(asJson.stdout), views);
   const asText = await millraceHere(["list", ...flags], { cwd });
-  assert.match(asText.stdout, /^live +p +running +1 +7 +5 +0$/m);
+  assert.match(asText.stdout, /^live +p +running +1 +7 +5 +0 +-$/m);
   assert.doesNotMatch(asText.stderr, /no daemon/);
 });
 

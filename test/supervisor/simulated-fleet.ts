@@ -65,6 +65,7 @@ export function definition(id: string, more: Partial<TaskDefinition> = {}): Task
     where: `tasks/${id}.yaml`,
     warnings: [],
     keepsCheckpoints: false,
+    statefulSteps: [],
     ...more,
   };
 }

@@ -137,6 +137,7 @@ function task(folder: string, config: unknown, secrets: readonly string[] = []):
     where: "tasks.yaml:1",
     warnings: [],
     keepsCheckpoints: false,
+    statefulSteps: [],
   };
 }
 

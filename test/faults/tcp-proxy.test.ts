@@ -75,6 +75,21 @@ test("a reset reaches the client as an error", async (t) => {
   assert.equal(error.code, "ECONNRESET");
 });
 
+test("what is held comes when it is let go, and other connections are well meanwhile", async (t) => {
+  const proxy = await proxyBeforeEcho(t);
+  const old = dial(t, proxy);
+  old.socket.write("a");
+  await until("it is back", () => old.received() === 1);
+  const release = proxy.hold();
+  old.socket.write("b");
+  const young = dial(t, proxy);
+  young.socket.write("c");
+  await until("the new one is well", () => young.received() === 1);
+  assert.equal(old.received(), 1);
+  release();
+  await until("the rest is back", () => old.received() === 2);
+});
+
 async function proxyBeforeEcho(t: TestContext): Promise<TcpProxy> {
   const echo = createServer((socket) => {
     socket.on("error", () => undefined);

@@ -25,6 +25,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #connections = new Set<Connection>();
   #weather: Weather = {};
   #changed = Promise.withResolvers<void>();
 
@@ -64,6 +65,16 @@ export class TcpProxy implements AsyncDisposable {
     this.#changed = Promise.withResolvers();
   }
 
+  /**
+   * Holds what passes on the connections that are open now, while new ones are well. What is held is not lost: it arrives when
+   * the function that it gives is called, after whatever took another way meanwhile.
+   */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    for (const connection of this.#connections) connection.held = promise;
+    return resolve;
+  }
+
   /** Resets all connections that are open. */
   reset(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -91,13 +102,16 @@ export class TcpProxy implements AsyncDisposable {
       socket.on("error", () => undefined);
       socket.once("close", () => this.#sockets.delete(socket));
     }
-    void this.#carry(client, server, count);
-    void this.#carry(server, client, count);
+    const connection: Connection = { held: undefined };
+    this.#connections.add(connection);
+    const pass = () => this.#pass(connection);
+    const carried = [this.#carry(client, server, count, pass), this.#carry(server, client, count, pass)];
+    void Promise.all(carried).finally(() => this.#connections.delete(connection));
   }
 
   /** Takes what one side sends to the other, in order, until it ends. */
-  async #carry(from: Socket, to: Socket, count: (bytes: number) => void): Promise<void> {
-    const lane = new Lane(to, () => this.#pass());
+  async #carry(from: Socket, to: Socket, count: (bytes: number) => void, pass: () => Promise<void>): Promise<void> {
+    const lane = new Lane(to, pass);
     try {
       for await (const chunk of from as AsyncIterable<Buffer>) {
         count(chunk.length);
@@ -106,18 +120,25 @@ export class TcpProxy implements AsyncDisposable {
         if (lane.waiting > MOST_WAITING) await lane.done;
       }
       await lane.done;
-      await this.#pass();
+      await pass();
       to.end();
     } catch {
       // A side was reset: so is the other, unless a silent network hides that.
-      await this.#pass();
+      await pass();
       to.resetAndDestroy();
     }
   }
 
-  async #pass(): Promise<void> {
+  async #pass(connection: Connection): Promise<void> {
+    await connection.held;
     while (this.#weather.passes === "silent") await this.#changed.promise;
   }
+}
+
+/** A connection with both directions. */
+interface Connection {
+  /** Settles when it goes on; undefined where it was never held. */
+  held: Promise<void> | undefined;
 }
 
 /** What is under way in one direction of a connection. */

@@ -57,7 +57,7 @@ let resting = false;
  * Keeps idle connections from waking every millisecond: the queue of each sets a timer for a time that has passed, again
  * and again, and Node warns of it (kafkajs issue 1751, open). It has something to check only when requests wait.
  */
-function restRequestQueues(): void {
+export function restRequestQueues(): void {
   if (resting) return;
   resting = true;
   const queue = createRequire(import.meta.url)("kafkajs/src/network/requestQueue/index.js") as { prototype: RequestQueue };

@@ -24,8 +24,8 @@ export const BREAKAGES = {
   },
   "a position is committed before its batch is written": {
     file: "pipeline/partition-run.ts",
-    from: "return writeAll(sinks, batch, run);",
-    to: "void partition.commit(batch.position).catch(() => undefined);\nreturn writeAll(sinks, batch, run);",
+    from: "if (batch.events.length > 0) return writeAll(sinks, batch, run, desk);",
+    to: "if (batch.events.length > 0) {\nvoid partition.commit(batch.position).catch(() => undefined);\nreturn writeAll(sinks, batch, run, desk);\n}",
   },
   "one of 1,000 events is dropped": {
     file: "pipeline/partition-run.ts",
@@ -36,6 +36,31 @@ export const BREAKAGES = {
     file: "sinks/outage.ts",
     from: "this.#began(messageOf(error));",
     to: "return undefined as R;",
+  },
+  "a save of a former owner of a checkpoint is taken": {
+    file: "checkpoints/redis-scripts.ts",
+    from: 'if redis.call("HGET", KEYS[1], "owner") ~= ARGV[1] then return "lost" end`;',
+    to: "`;",
+  },
+  "the watermark is not restored from a checkpoint": {
+    file: "pipeline/state/checkpoints.ts",
+    from: "(stateful ? kept?.get(name) : from?.steps.get(name));",
+    to: "(stateful ? kept?.get(name) : undefined);",
+  },
+  "open windows are not restored from a checkpoint": {
+    file: "pipeline/windows/window-step.ts",
+    from: "for (const pane of items) {",
+    to: "for (const pane of items.slice(0, 0)) {",
+  },
+  "a position is committed before its checkpoint is saved": {
+    file: "pipeline/state/checkpoints.ts",
+    from: "try {\n      await patience.until((signal) => claim.save(bytes, signal));",
+    to: "try {\n      await partition.commit(position);\n      await patience.until((signal) => claim.save(bytes, signal));",
+  },
+  "messages are acknowledged when they are received": {
+    file: "nats/shared-partition.ts",
+    from: "this.#held.add(delivery, this.#position);",
+    to: "this.#acks.done([delivery]);",
   },
 } satisfies Readonly<Record<string, Breakage>>;
 

@@ -35,6 +35,8 @@ export interface Traces {
 
 const WINDOW = 10_000;
 const PATIENCE = 120_000;
+/** What may wait when a pipeline keeps up, in seconds of its input: those without checkpoints keep what their windows hold. */
+const CLOSE = 5;
 
 /** A second supervisor can't have the same folder of checkpoints. */
 const NOT_WITH_FILES: ReadonlySet<string> = new Set(["a second supervisor"]);
@@ -53,18 +55,22 @@ export async function runFaults(
   const faults = chosen(faultsOf(rig), options);
   const schedule = plan ?? planFaults(options.seed, options.length, faults);
   const run = randomUUID().slice(0, 8);
-  const load = new Generator(rig.writer, { run, seed: options.seed, rate: options.rate, disorder: options.disorder });
+  const { seed, rate, disorder, late = 0 } = options;
+  const poisoned = options.letters === undefined ? 0 : 0.001;
+  const load = new Generator(rig.writer, { run, seed, rate, disorder, late, poisoned });
   const problems: string[] = [];
   const attempt = async (what: string, work: () => Promise<unknown>): Promise<void> => {
     await work().catch((error: unknown) => void problems.push(`${what}: ${describe(error)}`));
   };
-  await attempt("before the first fault", () => moves(rig));
+  await attempt("before the first fault", () => keepsUp(rig, rate));
+  const watch = rig.watch?.();
   const made = await makeFaults(faults, schedule, attempt);
   await attempt("the load", () => load.end());
   await attempt("after all was healed", () => untilDone(rig, options.patience ?? PATIENCE));
   const pids = descendants(rig.daemon.running.pid);
   await attempt("the last stop", () => rig.daemon.stop());
   await attempt("the last stop", () => until("no process is left", () => pids.every((pid) => !isAlive(pid))));
+  await attempt("watching checkpoints", async () => void problems.push(...((await watch?.end()) ?? [])));
   let verdict: Verdict | undefined;
   await attempt("reading what there is", async () => {
     verdict = await judge(rig, options, load, run);
@@ -73,15 +79,19 @@ export async function runFaults(
   return { passed, options, schedule, faults: made, verdict, problems };
 }
 
-function chosen(faults: readonly Fault[], { only, store }: FaultRunOptions): readonly Fault[] {
+function chosen(faults: readonly Fault[], { only, store = "file", pipeline }: FaultRunOptions): readonly Fault[] {
   return faults
     .filter(({ name }) => only === undefined || only.some((part) => name.includes(part)))
-    .filter(({ name }) => store !== "file" || !NOT_WITH_FILES.has(name));
+    .filter(({ name }) => store !== "file" || pipeline !== "window" || !NOT_WITH_FILES.has(name));
 }
 
-/** Waits until the pipeline has done something, so that faults find it at work. */
-async function moves({ daemon }: Rig): Promise<void> {
-  await daemon.running.until("records are read", async () => (await daemon.running.counted("in")) > 0);
+/**
+ * Waits until the pipeline has done what came while it started, so that faults find it at work, and no more in flight than there
+ * is at this rate.
+ */
+async function keepsUp({ daemon, lag }: Rig, rate: number): Promise<void> {
+  const isClose = async (): Promise<boolean> => (await daemon.running.counted("in")) > 0 && (await lag()) < CLOSE * rate;
+  await daemon.running.until("it keeps up with its input", isClose, 60_000, 300);
 }
 
 async function makeFaults(
@@ -115,13 +125,16 @@ async function untilDone({ lag, daemon }: Rig, patience: number): Promise<void> 
   });
 }
 
-async function judge(rig: Rig, { source, pipeline }: FaultRunOptions, load: Generator, run: string): Promise<Verdict> {
+async function judge(rig: Rig, { source, pipeline, mostRepeats }: FaultRunOptions, load: Generator, run: string): Promise<Verdict> {
   const input = (await rig.readInput()).flatMap((text) => readRecord(text, run) ?? []);
   const texts = await rig.readOutput();
+  const letters = readRecords((await rig.readLetters?.()) ?? [], run);
+  const late = readRecords((await rig.readLate?.()) ?? [], run);
   // Instances that share a consumer of JetStream keep no order.
   const order = source === "jetstream" && pipeline === "relay" ? "none" : "by key";
-  if (pipeline === "window") return check(load.ledger.entries(), { input, windows: texts.map(readWindow) }, { order, window: WINDOW });
-  return check(load.ledger.entries(), { input, delivered: readRecords(texts, run) }, { order });
+  const ledger = load.ledger.entries();
+  if (pipeline === "relay") return check(ledger, { input, letters, delivered: readRecords(texts, run) }, { order, mostRepeats });
+  return check(ledger, { input, letters, late, windows: texts.map(readWindow) }, { order, window: WINDOW, mostRepeats });
 }
 
 /** An error with its causes. */

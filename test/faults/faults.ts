@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 
 import { signalAll } from "../support/processes.ts";
 import type { Service } from "../support/services/index.ts";
+import { brokerFaults, type Cluster } from "./broker-faults.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Kind } from "./schedule.ts";
 import type { TcpProxy, Weather } from "./tcp-proxy.ts";
@@ -20,6 +21,8 @@ export interface Victims {
   readonly proxies: ReadonlyMap<string, TcpProxy>;
   /** Lets a member join the consumer group, and gives how it leaves; undefined where there is no group. */
   readonly joinGroup: (() => Promise<() => Promise<void>>) | undefined;
+  /** Several brokers, and what the pipeline reads there. */
+  readonly cluster: Cluster | undefined;
 }
 
 /** A fault: `inject` makes it, and `heal` is called after it has lasted, once for each. */
@@ -30,17 +33,20 @@ export interface Fault extends Kind {
 
 /** How often a storm of resets comes, in milliseconds. */
 const STORM_EVERY = 500;
+/** Longer than from one checkpoint to the next, in milliseconds. */
+const LAST_WORDS = 1500;
 
 const nothing = async (): Promise<void> => {};
 
 /** All faults that these can suffer. */
 export function faultsOf(victims: Victims): readonly Fault[] {
-  const { daemon, services, proxies, joinGroup } = victims;
+  const { daemon, services, proxies, joinGroup, cluster } = victims;
   return [
     ...daemonFaults(daemon),
     ...[...services].flatMap(([name, service]) => serviceFaults(name, service, daemon)),
-    ...[...proxies].flatMap(([name, proxy]) => networkFaults(name, proxy)),
+    ...[...proxies].flatMap(([name, proxy]) => networkFaults(name, proxy, daemon)),
     ...(joinGroup === undefined ? [] : [groupFault(joinGroup)]),
+    ...(cluster === undefined ? [] : brokerFaults(cluster)),
   ];
 }
 
@@ -91,17 +97,24 @@ function daemonFaults(daemon: Daemon): readonly Fault[] {
 }
 
 function serviceFaults(name: string, service: Service, daemon: Daemon): readonly Fault[] {
+  const killWorkers = async (): Promise<void> => {
+    // What was read by now is in flight, and nothing of it is written.
+    await delay(1500);
+    signalAll(await daemon.running.workers(), "SIGKILL");
+  };
   return [
     {
+      // What the system has taken for it may still arrive.
       name: `kill all workers while ${name} is frozen`,
       ...lasting(2000, 4000),
-      inject: async () => {
-        await service.freeze();
-        // What was read by now is in flight, and nothing of it is written.
-        await delay(1500);
-        signalAll(await daemon.running.workers(), "SIGKILL");
-      },
+      inject: () => service.freeze().then(killWorkers),
       heal: () => service.thaw(),
+    },
+    {
+      name: `kill all workers while ${name} is down`,
+      ...lasting(500, 4000),
+      inject: () => service.kill().then(killWorkers),
+      heal: () => service.restart(),
     },
     { name: `kill ${name}`, ...lasting(0, 5000), inject: () => service.kill(), heal: () => service.restart() },
     { name: `stop ${name}`, ...lasting(0, 5000), inject: () => service.stop(), heal: () => service.restart() },
@@ -109,7 +122,7 @@ function serviceFaults(name: string, service: Service, daemon: Daemon): readonly
   ];
 }
 
-function networkFaults(name: string, proxy: TcpProxy): readonly Fault[] {
+function networkFaults(name: string, proxy: TcpProxy, daemon: Daemon): readonly Fault[] {
   const under = (weather: Weather) => ({
     inject: async (): Promise<void> => void (proxy.weather = weather),
     heal: async (): Promise<void> => void (proxy.weather = {}),
@@ -119,9 +132,32 @@ function networkFaults(name: string, proxy: TcpProxy): readonly Fault[] {
     { name: `a thin network to ${name}`, ...lasting(3000, 8000), ...under({ throttle: 125_000 }) },
     { name: `connections to ${name} cut after 200 KB`, ...lasting(2000, 6000), ...under({ cutAfter: 200_000 }) },
     { name: `silent connections to ${name}`, ...lasting(2000, 10_000), ...under({ passes: "silent" }) },
+    lateNews(name, proxy, daemon),
     storm(`a storm of resets to ${name}`, async () => proxy.reset()),
     storm(`sockets to ${name} killed by the system`, async () => killSockets(proxy.address)),
   ];
+}
+
+/**
+ * A worker freezes, and what it sent last arrives only after others took its work over: news of a former owner, in good faith.
+ */
+function lateNews(name: string, proxy: TcpProxy, daemon: Daemon): Fault {
+  let frozen: number | undefined;
+  let release = (): void => {};
+  return {
+    name: `freeze a worker whose last words to ${name} come late`,
+    ...lasting(4000, 12_000),
+    inject: async (choice) => {
+      release = proxy.hold();
+      await delay(LAST_WORDS);
+      frozen = await daemon.worker(choice);
+      signalAll(listOf(frozen), "SIGSTOP");
+    },
+    heal: async () => {
+      release();
+      signalAll(listOf(frozen), "SIGCONT");
+    },
+  };
 }
 
 function storm(name: string, blow: () => Promise<void>): Fault {

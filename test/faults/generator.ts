@@ -25,9 +25,10 @@ export interface LoadOptions {
   readonly step?: number;
   /** How far an event time may lie behind an earlier record's, in milliseconds; default 0. */
   readonly disorder?: number;
-  /** Parts of all records, from 0 to 1; default 0.05 and none. */
+  /** Parts of all records, from 0 to 1; default 0.05, none and none. Late ones are too late for windows of ten seconds. */
   readonly filtered?: number;
   readonly poisoned?: number;
+  readonly late?: number;
   /** No more than so many; default no limit. */
   readonly most?: number;
 }
@@ -38,6 +39,8 @@ const PAUSE = 100;
 const BEGIN = Date.UTC(2026, 0, 1);
 const HOUR = 3_600_000;
 const LAST_TRIES = 600;
+/** How far the event time of a late record lies behind at least, in milliseconds; up to twice as far. */
+const LATENESS = 20_000;
 
 /** Writes from when it is made until it is ended. */
 export class Generator {
@@ -111,11 +114,12 @@ export class Generator {
   }
 
   #next(): FaultRecord {
-    const { run, keys = 50, disorder = 0 } = this.#options;
+    const { run, keys = 50, disorder = 0, late = 0 } = this.#options;
     const key = `k${Math.floor(this.#random() * keys)}`;
     const seq = this.#sequences.get(key) ?? 0;
     this.#sequences.set(key, seq + 1);
-    const at = this.#timeOf(this.#made++) - Math.floor(this.#random() * disorder);
+    const behind = this.#random() < late ? LATENESS * (1 + this.#random()) : this.#random() * disorder;
+    const at = this.#timeOf(this.#made++) - Math.floor(behind);
     return { run, key, seq, at, fate: this.#fate() };
   }
 

@@ -5,6 +5,7 @@ import { connect } from "@nats-io/transport-node";
 import { committedPositions } from "../support/kafka-records.ts";
 import { makeTopic, uniqueName } from "../support/kafka-topics.ts";
 import { countByKcat } from "../support/kcat.ts";
+import type { Positions } from "./checkpoint-watch.ts";
 import type { RecordWriter } from "./generator.ts";
 import { joinGroup } from "./idle-member.ts";
 import type { FaultRunOptions } from "./options.ts";
@@ -21,12 +22,16 @@ export interface Input {
   readonly writer: RecordWriter;
   readonly read: ReadTexts;
   readonly lag: () => Promise<number>;
+  /** What its broker says is done of each partition; without those of which nothing is. */
+  readonly committed: () => Promise<Positions>;
   readonly joinGroup: (() => Promise<() => Promise<void>>) | undefined;
+  /** Where Kafka keeps it. */
+  readonly kafka: { readonly topic: string; readonly group: string } | undefined;
 }
 
 /** A topic with four partitions. */
-export async function kafkaInput({ addresses: { kafka } }: OwnServices, task: string): Promise<Input> {
-  const topic = await makeTopic(kafka, PARTITIONS);
+export async function kafkaInput({ addresses: { kafka }, brokers }: OwnServices, task: string): Promise<Input> {
+  const topic = await makeTopic(kafka, PARTITIONS, {}, uniqueName("in"), brokers.length);
   const group = `millrace-${task}`;
   return {
     // The shortest that brokers allow: so long does a partition stand still whose worker was killed.
@@ -38,7 +43,12 @@ export async function kafkaInput({ addresses: { kafka } }: OwnServices, task: st
       const committed = [...positions.values()].reduce((sum, position) => sum + Math.max(position, 0), 0);
       return (await countByKcat(kafka, topic, PARTITIONS)) - committed;
     },
+    committed: async () => {
+      const positions = await committedPositions(kafka, group, topic);
+      return new Map([...positions].flatMap(([number, position]) => (position > 0 ? [[`${topic}/${number}`, position]] : [])));
+    },
     joinGroup: () => joinGroup(kafka, group, topic),
+    kafka: { topic, group },
   };
 }
 
@@ -60,7 +70,13 @@ export async function jetstreamInput(
         const consumer = await manager.consumers.info(stream, `millrace-${task}`);
         return consumer.num_pending + consumer.num_ack_pending;
       }),
+    committed: async () =>
+      await withManager(nats, async (manager) => {
+        const { stream_seq: done } = (await manager.consumers.info(stream, `millrace-${task}`)).ack_floor;
+        return new Map(done > 0 ? [[`${stream}/millrace-${task}`, done + 1]] : []);
+      }),
     joinGroup: undefined,
+    kafka: undefined,
   };
 }
 

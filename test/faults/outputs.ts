@@ -18,8 +18,8 @@ export async function outputOf(sink: FaultRunOptions["sink"], own: OwnServices):
 }
 
 const MAKE: Readonly<Record<FaultRunOptions["sink"], (own: OwnServices) => Promise<Output>>> = {
-  kafka: async ({ addresses: { kafka } }) => {
-    const topic = await makeTopic(kafka, 4);
+  kafka: async ({ addresses: { kafka }, brokers }) => {
+    const topic = await makeTopic(kafka, 4, {}, uniqueName("out"), brokers.length);
     return { config: { kafka: { topic } }, read: textsInTopic(kafka, topic) };
   },
   jetstream: async ({ addresses: { nats } }) => {

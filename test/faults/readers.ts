@@ -72,6 +72,7 @@ export function readRecords(texts: readonly string[], runName: string): readonly
   return texts.map((text) => readRecord(text, runName));
 }
 
-function lines(text: string): readonly string[] {
+/** The lines of a text that are not empty. */
+export function lines(text: string): readonly string[] {
   return text.split("\n").filter((line) => line !== "");
 }

@@ -8,10 +8,11 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 import { type FaultRunReport, runFaults, type Traces } from "./fault-run.ts";
-import { type FaultRunOptions, PIPELINES, SINKS, SOURCES, STORES } from "./options.ts";
+import { type FaultRunOptions, LETTERS, PIPELINES, SINKS, SOURCES, STORES } from "./options.ts";
 
 const USAGE = `usage: npm run faults -- [--seed N] [--minutes M] [--source ${SOURCES.join("|")}] [--sink ${SINKS.join("|")}]
-  [--pipeline ${PIPELINES.join("|")}] [--store ${STORES.join("|")}] [--rate RECORDS_PER_SECOND] [--disorder MS]
+  [--pipeline ${PIPELINES.join("|")}] [--store ${STORES.join("|")}] [--letters ${LETTERS.join("|")}]
+  [--rate RECORDS_PER_SECOND] [--disorder MS] [--late PART_FROM_0_TO_1] [--brokers 1|3] [--most-repeats N]
   [--only PART_OF_A_FAULT'S_NAME]… [--out FOLDER]`;
 
 class UsageError extends Error {
@@ -46,6 +47,10 @@ function read(args: readonly string[]): { options: FaultRunOptions; out: string 
         store: text,
         rate: text,
         disorder: text,
+        late: text,
+        letters: text,
+        brokers: text,
+        "most-repeats": text,
         out: text,
         only: { type: "string", multiple: true },
       },
@@ -67,6 +72,10 @@ function read(args: readonly string[]): { options: FaultRunOptions; out: string 
     store: values.store === undefined ? undefined : oneOf("store", values.store, STORES),
     rate: numberOf("rate", values.rate ?? "2000"),
     disorder: numberOf("disorder", values.disorder ?? "0"),
+    late: values.late === undefined ? undefined : numberOf("late", values.late),
+    letters: values.letters === undefined ? undefined : oneOf("letters", values.letters, LETTERS),
+    brokers: Number(oneOf("brokers", values.brokers ?? "1", ["1", "3"])),
+    mostRepeats: values["most-repeats"] === undefined ? undefined : numberOf("most-repeats", values["most-repeats"]),
     only: values.only,
   };
   return { options, out: resolve(values.out ?? join("faults", `seed-${seed}`)) };

@@ -3,6 +3,7 @@ import { jetstream, type JetStreamClient } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import kafkajs, { type Producer } from "kafkajs";
 
+import { restRequestQueues } from "../../src/kafka/kafkajs-client.ts";
 import type { RecordWriter } from "./generator.ts";
 import { type FaultRecord, recordText } from "./record.ts";
 
@@ -27,6 +28,7 @@ export class KafkaWriter implements RecordWriter {
   }
 
   static async open(address: string, topic: string, partitions: number): Promise<KafkaWriter> {
+    restRequestQueues();
     const kafka = new kafkajs.Kafka({
       clientId: "fault-writer",
       brokers: address.split(","),
@@ -35,7 +37,8 @@ export class KafkaWriter implements RecordWriter {
       retry: { retries: 0 },
       logLevel: kafkajs.logLevel.NOTHING,
     });
-    const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+    // Without trying again it would go to a former leader for long.
+    const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner, metadataMaxAge: 1000 });
     await producer.connect();
     return new KafkaWriter(producer, topic, partitions);
   }

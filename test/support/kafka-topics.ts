@@ -24,7 +24,7 @@ export function uniqueName(prefix: string): string {
 }
 
 /**
- * Makes a topic, one replica, by default with a name of its own. It can be used at once by any client: a broker confirms a
+ * Makes a topic, by default with one replica and a name of its own. It can be used at once by any client: a broker confirms a
  * topic a moment before it leads all of its partitions, and kcat's queries do not try again then.
  */
 export async function makeTopic(
@@ -32,11 +32,12 @@ export async function makeTopic(
   partitions: number,
   configs: Readonly<Record<string, string>> = {},
   topic = uniqueName("test"),
+  replicas = 1,
 ): Promise<string> {
   const settings = Object.entries({ "retention.ms": "-1", ...configs }).map(([name, value]) => ({ name, value }));
   const ends = Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, timestamp: ListOffsetTimestamps.LATEST }));
   await withAdmin(address, async (admin) => {
-    await admin.createTopics({ topics: [topic], partitions, replicas: 1, configs: settings });
+    await admin.createTopics({ topics: [topic], partitions, replicas, configs: settings });
     await until("each partition has its leader", async () => await admin.listOffsets({ topics: [{ name: topic, partitions: ends }] }));
   });
   return topic;

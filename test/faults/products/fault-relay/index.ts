@@ -4,12 +4,12 @@ interface Read {
   readonly fate: string;
 }
 
-/** Passes records on that are to be kept, and can't pass poison. Keeps no state. */
+/** Passes records on that are to be kept, and can't pass poison, which goes to the letters where there is a place for them. Keeps no state. */
 export default defineProduct({
   name: "fault-relay",
-  config: z.strictObject({ input: sourceConfig, output: sinkConfig }),
-  pipeline: ({ config }) =>
-    from(source(config.input))
+  config: z.strictObject({ input: sourceConfig, output: sinkConfig, letters: sinkConfig.optional() }),
+  pipeline: ({ config: { input, output, letters } }) =>
+    (letters === undefined ? from(source(input)) : from(source(input)).deadLetter(sink(letters)))
       .map(decode.json<Read>, { name: "decode" })
       .tap(
         ({ fate }) => {
@@ -18,5 +18,5 @@ export default defineProduct({
         { name: "taste" },
       )
       .filter(({ fate }) => fate === "keep")
-      .to(sink(config.output)),
+      .to(sink(output)),
 });

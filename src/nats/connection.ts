@@ -22,8 +22,12 @@ import type { NatsAddress } from "./address.ts";
 import { parseAddress } from "./address.ts";
 import { Denials } from "./denials.ts";
 
-/** How long one attempt to connect may take, in milliseconds. */
+/**
+ * How long the first attempt to connect may take, and the longest of all, in milliseconds: a server, or a machine, that has too
+ * much to do would never be reached by attempts that are all given up too soon.
+ */
 const CONNECT_TIMEOUT = 5000;
+const LONGEST_CONNECT_TIMEOUT = 20_000;
 /** The first and the longest wait between attempts, in milliseconds. */
 const SHORTEST_WAIT = 100;
 const LONGEST_WAIT = 5000;
@@ -120,7 +124,7 @@ export class NatsLink implements AsyncDisposable {
   async #run(): Promise<void> {
     const { signal } = this.#closing;
     for (let failures = 0; !signal.aborted;) {
-      const client = await this.#connect();
+      const client = await this.#connect(Math.min(CONNECT_TIMEOUT * 2 ** failures, LONGEST_CONNECT_TIMEOUT));
       if (client === undefined) {
         await this.#backOff(failures++);
         continue;
@@ -149,13 +153,16 @@ export class NatsLink implements AsyncDisposable {
     this.#client = undefined;
   }
 
-  /** Tries every server once, each time in another order. */
-  async #connect(): Promise<Client | undefined> {
+  /**
+   * Tries every server once, each time in another order.
+   * @param timeout of each, in milliseconds
+   */
+  async #connect(timeout: number): Promise<Client | undefined> {
     const reasons: string[] = [];
     for (const address of shuffled(this.#addresses)) {
       if (this.#closing.signal.aborted) return undefined;
       try {
-        const client = await this.#dial(address);
+        const client = await this.#dial(address, timeout);
         this.#learn(client, address);
         return client;
       } catch (error) {
@@ -166,7 +173,7 @@ export class NatsLink implements AsyncDisposable {
     return undefined;
   }
 
-  async #dial(address: NatsAddress): Promise<Client> {
+  async #dial(address: NatsAddress, timeout: number): Promise<Client> {
     // The client would say only that the connection failed.
     if (address.host !== undefined) await lookup(address.host);
     const { user, password, token } = address;
@@ -178,7 +185,7 @@ export class NatsLink implements AsyncDisposable {
       servers: [address.server],
       name: "millrace",
       reconnect: false,
-      timeout: CONNECT_TIMEOUT,
+      timeout,
       pingInterval: PING_INTERVAL,
       maxPingOut: 2,
       noAsyncTraces: true,

@@ -91,7 +91,7 @@ function chosen(faults: readonly Fault[], { only, store = "file", pipeline }: Fa
  */
 async function keepsUp({ daemon, lag }: Rig, rate: number): Promise<void> {
   const isClose = async (): Promise<boolean> => (await daemon.running.counted("in")) > 0 && (await lag()) < CLOSE * rate;
-  await daemon.running.until("it keeps up with its input", isClose, 60_000, 300);
+  await daemon.running.until("it keeps up with its input", isClose, PATIENCE, 300);
 }
 
 async function makeFaults(

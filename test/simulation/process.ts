@@ -39,6 +39,7 @@ export class Process {
   /** Its own clock. */
   readonly clock: Clock = {
     now: () => this.world.now + this.#skew,
+    elapsed: () => this.world.now,
     after: (ms, callback) => {
       let waits = true;
       this.timers += 1;

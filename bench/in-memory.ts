@@ -1,15 +1,20 @@
 /**
  * In memory: decode JSON (60 bytes) → filter → keyed 10 s window → async model, 8 in flight → sink; beside a loop written
- * by hand that does the same. Prints events/s and CPU seconds per million of each, and the ratio of their times.
+ * by hand that does the same, and with checkpoints ten times a second (kept in memory), as what they cost each event. Prints events/s and
+ * CPU seconds per million of each, and the ratios of their times.
  *
  *   node bench/in-memory.ts [events, default 2000000]
  */
 import "../src/hooks.ts";
+import { setImmediate as turn } from "node:timers/promises";
+
 import type { Batch, Event, Origin } from "../src/batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../src/batch.ts";
 import type { Partition, SinkSpec, SourceSpec } from "../src/contracts.ts";
 import { count, decode, from, tumbling } from "../src/index.ts";
 import { createInstance } from "../src/pipeline/instance.ts";
+import type { CheckpointOptions } from "../src/pipeline/state/checkpoints.ts";
+import { MemoryCheckpoints } from "../test/support/memory-checkpoints.ts";
 import { benchContext, median, row, timed } from "./measure.ts";
 
 interface Reading {
@@ -20,6 +25,8 @@ interface Reading {
 
 const EVENTS = Number(process.argv[2] ?? 2_000_000);
 const PER_BATCH = 1024;
+/** Batches until the event loop has a turn. */
+const PER_TURN = 8;
 const DEVICES = 64;
 const START = 1_700_000_000_000;
 const ROUNDS = 5;
@@ -52,6 +59,8 @@ async function* batches(): AsyncGenerator<Batch> {
       start = end;
     }
     yield { events, position: last, watermark: last === EVENTS ? END_OF_INPUT : NO_WATERMARK };
+    // As behind any broker: what writes checkpoints has its turns.
+    if (last % (PER_TURN * PER_BATCH) === 0) await turn();
   }
 }
 
@@ -80,7 +89,7 @@ const source: SourceSpec<Uint8Array> = {
 
 const model = async (windows: readonly { readonly count: number }[]): Promise<number[]> => windows.map((window) => window.count * 2);
 
-async function throughMillrace(): Promise<number> {
+async function throughMillrace(checkpoints?: CheckpointOptions): Promise<number> {
   let results = 0;
   const sink: SinkSpec = {
     kind: "memory",
@@ -102,7 +111,7 @@ async function throughMillrace(): Promise<number> {
     .window(tumbling("10s"), { fold: count() })
     .infer(model, { maxInFlight: 8 })
     .to(sink);
-  await createInstance(plan, benchContext()).run(new AbortController().signal);
+  await createInstance(plan, benchContext(), { checkpoints }).run(new AbortController().signal);
   return results;
 }
 
@@ -148,14 +157,23 @@ async function byHand(): Promise<number> {
 }
 
 const ratios: number[] = [];
+const overheads: number[] = [];
 for (let round = 0; round < ROUNDS; round++) {
   const hand = await timed(byHand);
-  const ours = await timed(throughMillrace);
-  if (hand.result !== ours.result) throw new Error(`results differ: ${hand.result} by hand, ${ours.result} through Millrace`);
+  const ours = await timed(() => throughMillrace());
+  const store = new MemoryCheckpoints();
+  const saving = await timed(() => throughMillrace({ store, interval: 100, misfit: "refuse" }));
+  if (hand.result !== ours.result || ours.result !== saving.result)
+    throw new Error(`results differ: ${hand.result} by hand, ${ours.result} and ${saving.result} through Millrace`);
   // The first round warms both up.
   if (round === 0) continue;
   ratios.push(ours.seconds / hand.seconds);
+  overheads.push(saving.cpuSeconds / ours.cpuSeconds);
   console.log(row("by hand", EVENTS, hand));
   console.log(row("millrace", EVENTS, ours));
+  console.log(row(`with ${store.saves.length} checkpoints`, EVENTS, saving));
 }
 console.log(`time of millrace / by hand: median ${median(ratios).toFixed(2)} of ${ratios.map((ratio) => ratio.toFixed(2)).join(" ")}`);
+console.log(
+  `CPU with checkpoints / without: median ${median(overheads).toFixed(3)} of ${overheads.map((ratio) => ratio.toFixed(3)).join(" ")}`,
+);

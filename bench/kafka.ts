@@ -19,13 +19,19 @@ const VARIANTS: Readonly<Record<string, Variant>> = {
   m2: millrace(2),
   ks1: kafkaStreams(1),
   ks2: kafkaStreams(2),
+  // What checkpoints cost: one a second, and one at the beginning and at the end only.
+  c1: millrace(1, "1s"),
+  n1: millrace(1, "1h"),
 };
+
+/** Those that are compared unless others are named. */
+const STANDARD = ["hand", "m1", "m2", "ks1", "ks2"];
 
 const HELP = `node bench/kafka.ts [options]
   --events N       bids in the input (1000000)
   --rounds N       rounds; figures are medians (2)
   --jobs LIST      of change,count (both)
-  --variants LIST  of ${Object.keys(VARIANTS).join(",")} (all)
+  --variants LIST  of ${Object.keys(VARIANTS).join(",")} (${STANDARD.join(",")})
   --store STORE    where Kafka Streams keeps windows: rocksdb, its default, or memory
 Starts a broker of its own, unless ${BROKER_VARIABLE} names one.`;
 
@@ -34,7 +40,7 @@ const { values } = parseArgs({
     events: { type: "string", default: "1000000" },
     rounds: { type: "string", default: "2" },
     jobs: { type: "string", default: "change,count" },
-    variants: { type: "string", default: Object.keys(VARIANTS).join(",") },
+    variants: { type: "string", default: STANDARD.join(",") },
     store: { type: "string", default: "rocksdb" },
     help: { type: "boolean", default: false },
   },
@@ -166,4 +172,5 @@ function printRatios(job: Job, runs: ReadonlyMap<string, Run>): void {
   const [rate, cpu] = job === "change" ? [1, 0.7] : [1.6, 0.4];
   compared("m1", "ks1", rate, cpu);
   compared("m2", "ks2", rate, cpu);
+  compared("c1", "n1", 0.9, undefined);
 }

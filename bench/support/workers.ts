@@ -37,11 +37,14 @@ export const handLoop: Variant = {
     Promise.resolve(launch("hand", process.execPath, [join(bench, "peers/hand-loop.ts"), brokers, group, input, output, job])),
 };
 
-/** The daemon itself, with as many instances as workers. */
-export function millrace(workers: number): Variant {
+/**
+ * The daemon itself, with as many instances as workers.
+ * @param interval from one checkpoint to the next; default the daemon's
+ */
+export function millrace(workers: number, interval?: string): Variant {
   return {
-    name: `millrace, ${workers} worker${workers === 1 ? "" : "s"}`,
-    start: (assignment) => Promise.resolve(startMillrace(workers, assignment)),
+    name: `millrace, ${workers} worker${workers === 1 ? "" : "s"}${interval === undefined ? "" : `, ${interval}`}`,
+    start: (assignment) => Promise.resolve(startMillrace(workers, assignment, interval)),
   };
 }
 
@@ -57,7 +60,7 @@ export function kafkaStreams(threads: number, options: readonly string[] = []): 
   };
 }
 
-function startMillrace(workers: number, { brokers, job, group, input, output }: Assignment): RunningWorker {
+function startMillrace(workers: number, { brokers, job, group, input, output }: Assignment, interval?: string): RunningWorker {
   const folder = newFolder("daemon");
   writeJson(folder, "tasks/bench.json", {
     id: "bench",
@@ -65,7 +68,8 @@ function startMillrace(workers: number, { brokers, job, group, input, output }: 
     instances: workers,
     config: { input: { kafka: { topic: input, group } }, output: { kafka: { topic: output } } },
   });
-  return startDaemon(folder, { workers, kafka: { brokers: brokers.split(",") } });
+  const checkpoint = interval === undefined ? {} : { checkpoint: { interval } };
+  return startDaemon(folder, { workers, kafka: { brokers: brokers.split(",") }, ...checkpoint });
 }
 
 /** `millrace run` with the products of this folder and the tasks that are in `folder`/tasks. */

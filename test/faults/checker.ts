@@ -24,7 +24,7 @@ export interface Promises {
   /** The length of tumbling windows, in milliseconds, where the pipeline has them. */
   readonly window?: number;
   /** How many records and results may come more often than once; default any number. */
-  readonly mostRepeats?: number | undefined;
+  readonly mostRepeats?: number;
 }
 
 /** What became of a run. What must be 0 for it to pass: `lost`, `phantoms`, `orderBreaks`, `wrongLetters`, `windowErrors`. */

@@ -34,9 +34,18 @@ export interface Traces {
 }
 
 const WINDOW = 10_000;
+/** As the load is by default: a record of one of 50 keys each four milliseconds of event time. */
+const KEYS = 50;
+const RECORDS_PER_RESULT = WINDOW / 4 / KEYS;
 const PATIENCE = 120_000;
 /** What may wait when a pipeline keeps up, in seconds of its input: those without checkpoints keep what their windows hold. */
 const CLOSE = 5;
+
+/** How long a broker may take to say what is done, in milliseconds. */
+const ANSWER_WITHIN = 3000;
+/** From one commit to the next and until it is written, in seconds. */
+const FELT_WITHIN = 3;
+const SLACK = 2;
 
 /** A second supervisor can't have the same folder of checkpoints. */
 const NOT_WITH_FILES: ReadonlySet<string> = new Set(["a second supervisor"]);
@@ -64,7 +73,7 @@ export async function runFaults(
   };
   await attempt("before the first fault", () => keepsUp(rig, rate));
   const watch = rig.watch?.();
-  const made = await makeFaults(faults, schedule, attempt);
+  const made = await makeFaults(faults, schedule, rig, attempt);
   await attempt("the load", () => load.end());
   await attempt("after all was healed", () => untilDone(rig, options.patience ?? PATIENCE));
   const pids = descendants(rig.daemon.running.pid);
@@ -73,10 +82,10 @@ export async function runFaults(
   await attempt("watching checkpoints", async () => void problems.push(...((await watch?.end()) ?? [])));
   let verdict: Verdict | undefined;
   await attempt("reading what there is", async () => {
-    verdict = await judge(rig, options, load, run);
+    verdict = await judge(rig, options, { load, run, mostRepeats: mostRepeats(options, made.undone) });
   });
   const passed = verdict?.passed === true && problems.length === 0;
-  return { passed, options, schedule, faults: made, verdict, problems };
+  return { passed, options, schedule, faults: made.faults, verdict, problems };
 }
 
 function chosen(faults: readonly Fault[], { only, store = "file", pipeline }: FaultRunOptions): readonly Fault[] {
@@ -94,22 +103,47 @@ async function keepsUp({ daemon, lag }: Rig, rate: number): Promise<void> {
   await daemon.running.until("it keeps up with its input", isClose, PATIENCE, 300);
 }
 
+/** How often each kind of fault was made, and how many records were not done at each, at most. */
+interface Made {
+  readonly faults: Record<string, number>;
+  readonly undone: readonly number[];
+}
+
 async function makeFaults(
   faults: readonly Fault[],
   schedule: readonly Planned[],
+  { lag }: Rig,
   attempt: (what: string, work: () => Promise<unknown>) => Promise<void>,
-): Promise<Record<string, number>> {
+): Promise<Made> {
   const made: Record<string, number> = {};
+  const undone: number[] = [];
   for (const { fault: name, after, lasts, choice } of schedule) {
     const fault = faults.find((one) => one.name === name);
     if (fault === undefined) throw new Error(`there is no fault "${name}" here: ${faults.map((one) => one.name).join(", ")}`);
     await delay(after);
+    const before = await lagSoon(lag);
     await attempt(name, () => fault.inject(choice));
     await delay(lasts);
+    const during = await lagSoon(lag);
     await attempt(`healing "${name}"`, () => fault.heal());
+    undone.push(Math.max(before, during, await lagSoon(lag)));
     made[name] = (made[name] ?? 0) + 1;
   }
-  return made;
+  return { faults: made, undone };
+}
+
+/** How many records are not done; 0 when the broker is away and can't say. */
+async function lagSoon(lag: Rig["lag"]): Promise<number> {
+  return await Promise.race([lag(), delay(ANSWER_WITHIN, 0, { ref: false })]).catch(() => 0);
+}
+
+/**
+ * How many records, or results of windows, may come again: what was not done when a fault came, and what was read until it was
+ * felt. Twice that, as the number is not taken at the same moment.
+ */
+function mostRepeats({ pipeline, rate }: FaultRunOptions, undone: readonly number[]): number {
+  const records = undone.reduce((sum, lag) => sum + SLACK * (lag + rate * FELT_WITHIN), 0);
+  return pipeline === "relay" ? records : Math.ceil(records / RECORDS_PER_RESULT) + undone.length * KEYS;
 }
 
 /** Waits until nothing of the input is left to do, as its broker says. */
@@ -125,7 +159,13 @@ async function untilDone({ lag, daemon }: Rig, patience: number): Promise<void> 
   });
 }
 
-async function judge(rig: Rig, { source, pipeline, mostRepeats }: FaultRunOptions, load: Generator, run: string): Promise<Verdict> {
+interface Judged {
+  readonly load: Generator;
+  readonly run: string;
+  readonly mostRepeats: number;
+}
+
+async function judge(rig: Rig, { source, pipeline }: FaultRunOptions, { load, run, mostRepeats }: Judged): Promise<Verdict> {
   const input = (await rig.readInput()).flatMap((text) => readRecord(text, run) ?? []);
   const texts = await rig.readOutput();
   const letters = readRecords((await rig.readLetters?.()) ?? [], run);

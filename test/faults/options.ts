@@ -28,8 +28,6 @@ export interface FaultRunOptions {
   readonly letters?: (typeof LETTERS)[number] | undefined;
   /** How many brokers Kafka has, 1 or 3, each with a copy of everything; default 1. */
   readonly brokers?: number | undefined;
-  /** How many records and results may come more often than once; default any number. */
-  readonly mostRepeats?: number | undefined;
   /** Only faults whose name has one of these in it; default all. */
   readonly only?: readonly string[] | undefined;
   /** The main file of another build. */

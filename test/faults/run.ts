@@ -12,7 +12,7 @@ import { type FaultRunOptions, LETTERS, PIPELINES, SINKS, SOURCES, STORES } from
 
 const USAGE = `usage: npm run faults -- [--seed N] [--minutes M] [--source ${SOURCES.join("|")}] [--sink ${SINKS.join("|")}]
   [--pipeline ${PIPELINES.join("|")}] [--store ${STORES.join("|")}] [--letters ${LETTERS.join("|")}]
-  [--rate RECORDS_PER_SECOND] [--disorder MS] [--late PART_FROM_0_TO_1] [--brokers 1|3] [--most-repeats N]
+  [--rate RECORDS_PER_SECOND] [--disorder MS] [--late PART_FROM_0_TO_1] [--brokers 1|3]
   [--only PART_OF_A_FAULT'S_NAME]… [--out FOLDER]`;
 
 class UsageError extends Error {
@@ -50,7 +50,6 @@ function read(args: readonly string[]): { options: FaultRunOptions; out: string 
         late: text,
         letters: text,
         brokers: text,
-        "most-repeats": text,
         out: text,
         only: { type: "string", multiple: true },
       },
@@ -75,7 +74,6 @@ function read(args: readonly string[]): { options: FaultRunOptions; out: string 
     late: values.late === undefined ? undefined : numberOf("late", values.late),
     letters: values.letters === undefined ? undefined : oneOf("letters", values.letters, LETTERS),
     brokers: Number(oneOf("brokers", values.brokers ?? "1", ["1", "3"])),
-    mostRepeats: values["most-repeats"] === undefined ? undefined : numberOf("most-repeats", values["most-repeats"]),
     only: values.only,
   };
   return { options, out: resolve(values.out ?? join("faults", `seed-${seed}`)) };

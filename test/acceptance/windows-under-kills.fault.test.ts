@@ -136,7 +136,7 @@ async function killWorkers(
       second = { running: next.start(), until: 2 * next.at * COUNT };
       supervisors++;
     }
-    const workers = [...(await first.workers()), ...((await second?.running.workers()) ?? [])];
+    const workers = [...(await workersOf(first)), ...(second === undefined ? [] : await workersOf(second.running))];
     const victim = workers[Math.floor(random() * workers.length)];
     if (victim !== undefined) {
       signalAll([victim], "SIGKILL");
@@ -149,6 +149,11 @@ async function killWorkers(
   }
   if (second !== undefined) assert.equal((await second.running.stop()).code, 0, second.running.output);
   return { kills, supervisors };
+}
+
+/** Asked again where the answer is lost, as that of a connection which just closed. */
+async function workersOf(running: Running): Promise<readonly number[]> {
+  return await running.until("it tells its workers", () => running.workers());
 }
 
 async function storeOf(store: Store): Promise<object> {

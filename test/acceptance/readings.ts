@@ -32,17 +32,21 @@ export function tickAfter(count: number): KeyedText {
 /** How many windows the first `count` readings make. */
 export function windowCount(count: number): number {
   const places = new Set<string>();
-  for (const { key, at } of kept(count)) places.add(`${key}@${Math.floor(at / WINDOW)}`);
+  for (const { key, at } of kept([[0, count]])) places.add(`${key}@${Math.floor(at / WINDOW)}`);
   return places.size;
 }
 
-/** Compares what was found with what follows from the first `count` readings alone. */
+/** Readings from one number to before another. */
+export type Span = readonly [first: number, end: number];
+
+/** Compares what was found with what follows from the first `count` readings alone, or from some spans of them. */
 export function judgeWindows(
-  count: number,
+  given: number | readonly Span[],
   found: readonly (WindowFound | undefined)[],
 ): { readonly figures: WindowFigures; readonly examples: readonly string[] } {
   const examples: string[] = [];
-  const figures = compareWindows([...kept(count)], found, WINDOW, (text) => {
+  const spans: readonly Span[] = typeof given === "number" ? [[0, given]] : given;
+  const figures = compareWindows([...kept(spans)], found, WINDOW, (text) => {
     if (examples.length < 10) examples.push(text);
   });
   return { figures, examples };
@@ -62,9 +66,11 @@ export function withId(text: string, id: string | undefined): WindowFound | unde
   return window && { ...window, id };
 }
 
-function* kept(count: number): Generator<FaultRecord> {
-  for (let n = 0; n < count; n++) {
-    const record = reading(n);
-    if (record.fate === "keep") yield record;
+function* kept(spans: readonly Span[]): Generator<FaultRecord> {
+  for (const [first, end] of spans) {
+    for (let n = first; n < end; n++) {
+      const record = reading(n);
+      if (record.fate === "keep") yield record;
+    }
   }
 }

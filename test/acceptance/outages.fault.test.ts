@@ -83,7 +83,7 @@ interface OutageRig {
 
 /** Windows from Kafka to JetStream, with checkpoints in Redis: all of the test's own. */
 async function rigOf(t: TestContext): Promise<OutageRig> {
-  const own = await startOwnServices(t, new Set(["kafka", "redis", "nats"]));
+  const own = await startOwnServices(t, new Set(["kafka", "redis", "nats"]), 1);
   const input = await kafkaInput(own, TASK);
   t.after(() => input.writer[Symbol.asyncDispose]());
   const output = await outputOf("jetstream", own);

@@ -1,5 +1,5 @@
 /**
- * Simulates runs of the engine: `npm run simulate -- [--seed N] [--count M] [--jobs J] [--trace]`. Each seed is a pipeline, its input, and
+ * Simulates runs of the engine: `npm run simulate -- [--seed N] [--count M] [--jobs J] [--failures F] [--trace]`. Each seed is a pipeline, its input, and
  * what goes wrong around it; the same seed is the same run. Exits with 1 when a promise was broken, and says by which seeds.
  */
 import { spawn } from "node:child_process";
@@ -11,8 +11,6 @@ import { parseArgs } from "node:util";
 import { shrink } from "./shrink.ts";
 import { simulate, type Verdict } from "./simulate.ts";
 
-/** After so many failed seeds the rest says nothing new. */
-const MOST_FAILURES = 5;
 /** Fewer are not worth another process. */
 const SEEDS_OF_A_JOB = 200;
 
@@ -21,11 +19,14 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     count: { type: "string", default: "1" },
     jobs: { type: "string" },
+    failures: { type: "string", default: "5" },
     trace: { type: "boolean", default: false },
   },
 });
 const seed = wholeNumber("seed", values.seed);
 const count = wholeNumber("count", values.count);
+// After so many failed seeds the rest says nothing new.
+const mostFailures = wholeNumber("failures", values.failures);
 const jobs = Math.min(wholeNumber("jobs", values.jobs ?? String(availableParallelism())), Math.ceil(count / SEEDS_OF_A_JOB));
 
 // The engine's own look at the machine's time would make two runs of a seed differ.
@@ -43,7 +44,16 @@ async function inJobs(): Promise<number> {
   const share = Math.ceil(count / jobs);
   const codes = Array.from({ length: jobs }, async (_, job) => {
     const first = seed + job * share;
-    const args = ["--seed", String(first), "--count", String(Math.min(share, seed + count - first)), "--jobs", "1"];
+    const args = [
+      "--seed",
+      String(first),
+      "--count",
+      String(Math.min(share, seed + count - first)),
+      "--jobs",
+      "1",
+      "--failures",
+      values.failures,
+    ];
     const child = spawn(process.execPath, [fileURLToPath(import.meta.url), ...args], { stdio: ["ignore", "inherit", "inherit"] });
     const [code] = (await once(child, "exit")) as [number | null];
     return code ?? 1;
@@ -54,7 +64,7 @@ async function inJobs(): Promise<number> {
 async function here(): Promise<number> {
   let failures = 0;
   let digest = 0;
-  for (let next = seed; next < seed + count && failures < MOST_FAILURES; next++) {
+  for (let next = seed; next < seed + count && failures < mostFailures; next++) {
     const verdict = await simulate(next, { tracing: values.trace });
     if (values.trace) console.log(verdict.trace.join("\n"));
     digest = (Math.imul(digest, 31) + verdict.digest) >>> 0;

@@ -111,7 +111,12 @@ export class GroupSource implements Source {
   async #handOver(generation: number): Promise<void> {
     const open = [...this.#open];
     for (const partition of open) partition.end();
+    // Who is too slow gives up what is in flight, and stays: else two slow members would expel each other for ever.
+    const cancel = this.#process.clock.after(this.#broker.rebalanceTimeout * 0.8, () => {
+      for (const partition of open) partition.lose("what was read was not written within the rebalance timeout");
+    });
     await this.#closed(open);
+    cancel();
     const member = this.#member;
     if (member === undefined) return;
     for (let over = false; !over && !this.#left.signal.aborted;) {

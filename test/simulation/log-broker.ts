@@ -46,7 +46,8 @@ export class LogBroker {
   readonly service: Service;
   readonly logs: readonly Log[];
   onCommit: CommitJudge = () => undefined;
-  readonly #rebalanceTimeout: number;
+  /** How long the group waits for members to hand over, in milliseconds. */
+  readonly rebalanceTimeout: number;
   readonly #members = new Map<number, Member>();
   #generation = 0;
   #nextMember = 1;
@@ -56,7 +57,7 @@ export class LogBroker {
 
   constructor(service: Service, partitions: number, rebalanceTimeout = REBALANCE_TIMEOUT) {
     this.service = service;
-    this.#rebalanceTimeout = rebalanceTimeout;
+    this.rebalanceTimeout = rebalanceTimeout;
     this.logs = Array.from({ length: partitions }, () => ({ readings: [], committed: undefined, waiting: [] }));
   }
 
@@ -167,7 +168,7 @@ export class LogBroker {
     for (const { process, listener, generation } of owning) {
       world.after(this.service.delay(), () => process.deliver(() => listener.revoked(generation)));
     }
-    this.#cancelDeadline = world.after(this.#rebalanceTimeout, () => {
+    this.#cancelDeadline = world.after(this.rebalanceTimeout, () => {
       for (const member of this.#handingOver ?? []) this.#members.delete(member.id);
       this.#handingOver?.clear();
       this.#complete();

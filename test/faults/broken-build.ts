@@ -49,13 +49,13 @@ export const BREAKAGES = {
   },
   "open windows are not restored from a checkpoint": {
     file: "pipeline/windows/window-step.ts",
-    from: "for (const pane of items) {",
-    to: "for (const pane of items.slice(0, 0)) {",
+    from: "await inSlices(items, (pane) => {",
+    to: "await inSlices(items.slice(0, 0), (pane) => {",
   },
   "a position is committed before its checkpoint is saved": {
     file: "pipeline/state/checkpoints.ts",
-    from: "try {\n      await patience.until((signal) => claim.save(bytes, signal));",
-    to: "try {\n      await partition.commit(position);\n      await patience.until((signal) => claim.save(bytes, signal));",
+    from: "await patience.until((signal) => claim.save(bytes, signal));",
+    to: "await partition.commit(position);\n    await patience.until((signal) => claim.save(bytes, signal));",
   },
   "messages are acknowledged when they are received": {
     file: "nats/shared-partition.ts",

@@ -23,9 +23,9 @@ export interface OwnServices {
 
 /**
  * Starts them together; the owner ends them.
- * @param brokerCount how many brokers Kafka has
+ * @param brokerCount how many brokers Kafka has; default 1
  */
-export async function startOwnServices(owner: Owner, names: ReadonlySet<ServiceName>, brokerCount: number): Promise<OwnServices> {
+export async function startOwnServices(owner: Owner, names: ReadonlySet<ServiceName>, brokerCount = 1): Promise<OwnServices> {
   const services = new Map<ServiceName, Service>();
   const proxies = new Map<ServiceName, TcpProxy>();
   let brokers: readonly Service[] = [];

@@ -5,6 +5,7 @@
 const LAYERS: readonly (readonly string[])[] = [
   [
     "batch",
+    "broker-offsets",
     "checkpoint-settings",
     "clock",
     "connections",

@@ -20,8 +20,9 @@ export interface KafkaDriver extends AsyncDisposable {
   /**
    * The offsets that partitions have now. The end is that of finished transactions. Partitions whose leader does not answer
    * are left out when others answer, and those without a leader always.
+   * @param since a record's timestamp: ranges then begin with the first record that has it or a later one, and are empty without one
    */
-  ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>>;
+  ranges(topic: string, partitions: readonly number[], since?: number): Promise<ReadonlyMap<number, LogRange>>;
   /** Connections for fetching, which wait in the broker and would hold up other requests. */
   fetching(): FetchChannel;
   coordinator(settings: GroupSettings): GroupCoordinator;

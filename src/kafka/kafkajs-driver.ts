@@ -65,10 +65,10 @@ export class KafkajsDriver implements KafkaDriver {
     }
   }
 
-  async ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>> {
+  async ranges(topic: string, partitions: readonly number[], since?: number): Promise<ReadonlyMap<number, LogRange>> {
     const info = (await this.topics([topic])).get(topic) as TopicInfo;
     return await rangesFromLeaders(info, partitions, async (leader, led, edge) => {
-      const timestamp = edge === "first" ? EARLIEST : LATEST;
+      const timestamp = edge === "first" ? (since === undefined ? EARLIEST : String(since)) : LATEST;
       const broker = await this.#open.cluster.findBroker({ nodeId: leader });
       const topics = [{ topic, partitions: led.map((partition) => ({ partition, timestamp })) }];
       const { responses } = await broker.listOffsets({ isolationLevel: READ_COMMITTED, topics });

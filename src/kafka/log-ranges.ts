@@ -21,7 +21,12 @@ export async function rangesFromLeaders(
     [...byLeader].map(async ([leader, theirs]) => {
       const first = await ask(leader, theirs, "first");
       const end = await ask(leader, theirs, "end");
-      for (const partition of theirs) ranges.set(partition, { first: first.get(partition) ?? 0, end: end.get(partition) ?? 0 });
+      for (const partition of theirs) {
+        const last = end.get(partition) ?? 0;
+        const begin = first.get(partition) ?? 0;
+        // Negative where no record is so late.
+        ranges.set(partition, { first: begin < 0 ? last : begin, end: last });
+      }
     }),
   );
   const failed = asked.find((one) => one.status === "rejected");

@@ -72,10 +72,11 @@ export class PlatformaticDriver implements KafkaDriver {
     return layout && { name, ...layout };
   }
 
-  async ranges(topic: string, partitions: readonly number[]): Promise<ReadonlyMap<number, LogRange>> {
+  async ranges(topic: string, partitions: readonly number[], since?: number): Promise<ReadonlyMap<number, LogRange>> {
     const info = (await this.topics([topic])).get(topic) as TopicInfo;
     return await rangesFromLeaders(info, partitions, async (leader, led, edge) => {
-      const timestamp = edge === "first" ? ListOffsetTimestamps.EARLIEST : ListOffsetTimestamps.LATEST;
+      const begin = since === undefined ? ListOffsetTimestamps.EARLIEST : BigInt(since);
+      const timestamp = edge === "first" ? begin : ListOffsetTimestamps.LATEST;
       const asked = led.map((partitionIndex) => ({ partitionIndex, currentLeaderEpoch: -1, timestamp }));
       const connection = await this.connectionTo(this.#broker(leader));
       const wanted = [{ name: topic, partitions: asked }];

@@ -2,6 +2,7 @@
 import type { Position } from "../../batch.ts";
 import type { CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../../contracts.ts";
 import { ConfigError, messageOf } from "../../errors.ts";
+import { VERSION } from "../../version.ts";
 import type { PlannedStep } from "../plan.ts";
 import { WATERMARK_SHAPE } from "../time-by.ts";
 import type { Manifest, SavedStepEntry } from "./manifest.ts";
@@ -86,6 +87,25 @@ export async function resetCheckpoint(
   const position = manifest.safePosition;
   await replaceManifest(claim, { ...manifest, position, steps: manifest.steps.filter(stays) }, new Map(), signal);
   return { how: "reset", position, before: manifest.position };
+}
+
+/** Puts a checkpoint without any state in the place of what is saved of a partition, and fences its owner. */
+export async function putPosition(
+  store: CheckpointStore,
+  name: CheckpointName,
+  { product, position }: { readonly product: string; readonly position: Position },
+  signal: AbortSignal,
+): Promise<void> {
+  const claim = await claimOver(store, name, signal);
+  const edition = newestReadable(claim.manifests)?.edition;
+  const { task, partition } = name;
+  const made = { time: Date.now(), version: VERSION, number: 0 };
+  await replaceManifest(
+    claim,
+    { task, product, partition, position, safePosition: position, edition, ...made, steps: [] },
+    new Map(),
+    signal,
+  );
 }
 
 /** Claims a partition; what is there and can't be read is removed. */

@@ -1,9 +1,10 @@
 /**
  * What the engine asks of sources, sinks and steps, and what it gives them. The engine knows these, never an implementation.
  */
-import type { Barrier, Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
+import type { Barrier, Batch, Event, Position } from "./batch.ts";
 import type { Clock } from "./clock.ts";
 import type { Connections } from "./connections.ts";
+import type { LetterBox } from "./dead-letter.ts";
 import type { DataError } from "./errors.ts";
 import type { Format } from "./values.ts";
 
@@ -231,71 +232,6 @@ export interface Counters {
   inFlight: number;
 }
 
-/** Names the checkpoints of one partition of a task. */
-export interface CheckpointName {
-  readonly task: string;
-  /** The partition's name: `orders/3`. */
-  readonly partition: string;
-}
-
-/** What a store has of one partition, read without claiming it. */
-export interface StoredCheckpoint {
-  readonly name: CheckpointName;
-  /** How often it was claimed. */
-  readonly epoch: number;
-  /** The saved manifests, newest first: stores that can keep the one before. Empty when it was claimed but nothing was saved yet. */
-  readonly manifests: readonly Uint8Array[];
-  /** Why none of them can be read, where the store finds that itself. */
-  readonly fault?: string | undefined;
-}
-
-/**
- * Keeps checkpoints. To a store they are bytes: a manifest, replaced in one atomic step, and parts, each written once under
- * a name of its own before the manifest that speaks of it, and dropped after the first manifest that does not.
- *
- * No call waits an outage out: it rejects with an InfrastructureError within seconds, and can be made again.
- */
-export interface CheckpointStore extends AsyncDisposable {
-  /**
-   * Makes the caller the owner of a partition's checkpoints: saves of whoever claimed it before are refused from now on.
-   * @throws {DamagedStoreError} when nothing that is saved can be read; it can be removed
-   */
-  claim(name: CheckpointName, signal: AbortSignal): Promise<CheckpointClaim>;
-  /** What is saved of a task, or of all tasks; in the order of task and partition. */
-  list(task: string | undefined, signal: AbortSignal): Promise<readonly StoredCheckpoint[]>;
-  /** A part that a manifest speaks of; undefined when it is not there. */
-  part(name: CheckpointName, id: string, signal: AbortSignal): Promise<Uint8Array | undefined>;
-  /** Forgets everything of a partition, and fences whoever owns it. */
-  remove(name: CheckpointName, signal: AbortSignal): Promise<void>;
-}
-
-/** The right to save the checkpoints of a partition, until another claims it. */
-export interface CheckpointClaim extends StoredCheckpoint {
-  /**
-   * Writes the added parts, then puts the manifest in the place of the last one in one atomic step, then drops parts that no
-   * kept manifest speaks of. It can be called again with the same checkpoint when it is not known whether it was saved.
-   * @throws {OwnershipLostError} when another has claimed the partition since: then nothing was changed
-   * @throws {InfrastructureError} when the store is away, full or refuses
-   */
-  save(checkpoint: CheckpointBytes, signal: AbortSignal): Promise<void>;
-  /** Forgets the partition's checkpoints: its input is finished. Throws like `save`. */
-  finish(signal: AbortSignal): Promise<void>;
-  /** Deletes parts that are not among these: what a crash left behind. Throws like `save`. */
-  sweep(parts: ReadonlySet<string>, signal: AbortSignal): Promise<void>;
-}
-
-/** One checkpoint as a store takes it. */
-export interface CheckpointBytes {
-  readonly manifest: Uint8Array;
-  /** New parts by name: letters, digits and hyphens. Each of at most PART_BYTES bytes. */
-  readonly added: ReadonlyMap<string, Uint8Array>;
-  /** Parts that the manifest before spoke of and this one does not. */
-  readonly dropped: readonly string[];
-}
-
-/** The most bytes of a part of a checkpoint, and about those of a manifest: a NATS server takes messages of 1 MiB unless it is told otherwise. */
-export const PART_BYTES = 512 * 1024;
-
 /** Where a step keeps what it must remember over a restart: its part in the checkpoints of its partition. */
 export interface StepMemory {
   /** What it gave to `save` in the checkpoint that this run begins from; undefined when it begins without. */
@@ -305,54 +241,6 @@ export interface StepMemory {
    * bytes), which is copied at once. Called once for each barrier, before it is passed on.
    */
   save(barrier: Barrier, state: unknown): void;
-}
-
-/** An event that could not be processed, with the reason, as it is kept to be replayed. Times in milliseconds since the epoch. */
-export interface DeadLetter {
-  /** The same when the same event fails in the same task again, whatever the step and error. */
-  readonly id: string;
-  readonly task: string;
-  readonly product: string;
-  /** The step that refused it, or `source`, or the kind of the sink. */
-  readonly step: string;
-  readonly origin: Origin;
-  readonly offset: Position;
-  /**
-   * `record`: key and value are those of the record as it was read. `derived`: no one record is at fault (a window, a
-   * join of events): the value is the event's at that step, as JSON, and the key is the event's.
-   */
-  readonly holds: "record" | "derived";
-  /** Bytes as they were read; null for a tombstone. */
-  readonly value: Uint8Array | null;
-  /**
-   * How many bytes the value had, where the box could not hold it: `value` is null then, and the letter can't be replayed.
-   * Set by boxes only, where a letter is read.
-   */
-  readonly leftOut?: number | undefined;
-  readonly key: string | undefined;
-  readonly headers: EventHeaders | undefined;
-  /** The event's time; NaN if it has none. */
-  readonly time: number;
-  /** The class of the error: its `name`. */
-  readonly error: string;
-  readonly message: string;
-  readonly stack: string | undefined;
-  /** How often it was tried, over all replays. */
-  readonly attempts: number;
-  readonly firstFailure: number;
-  readonly lastFailure: number;
-  /** Of Millrace. */
-  readonly version: string;
-}
-
-/** A place where dead letters are kept: written by pipelines, read and emptied by the operator. Several tasks may share one. */
-export interface LetterBox extends AsyncDisposable {
-  /** Settles when all are kept durably. Outages are waited out until `signal` aborts. A letter whose id is there already takes its place. */
-  write(letters: readonly DeadLetter[], signal: AbortSignal): Promise<void>;
-  /** The letters of a task that are not resolved yet, oldest first, and ends: what is written meanwhile may be missing. */
-  read(task: string, signal: AbortSignal): AsyncIterable<DeadLetter>;
-  /** Takes letters away: they were replayed, or are not wanted. Unknown ids are no error. */
-  resolve(task: string, ids: readonly string[], signal: AbortSignal): Promise<void>;
 }
 
 /** How often something was tried, and when. Milliseconds since the epoch. */

@@ -7,9 +7,7 @@ export type { Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
 export { END_OF_INPUT, NO_WATERMARK } from "./batch.ts";
 export type { Clock } from "./clock.ts";
 export type {
-  DeadLetter,
   Failures,
-  LetterBox,
   Logger,
   OpenContext,
   Partition,
@@ -21,18 +19,19 @@ export type {
   Step,
   TaskIdentity,
 } from "./contracts.ts";
+export type { DeadLetter, LetterBox } from "./dead-letter.ts";
 export type { Duration } from "./duration.ts";
 export { DataError, InfrastructureError, MillraceError, NotReadyError, PlanError } from "./errors.ts";
+export type { Stream } from "./pipeline/builder.ts";
 export type {
   Awaitable,
   BatchOptions,
   ErrorOptions,
-  Stream,
   TimeOptions,
   WindowResult,
   WindowValue,
   WindowValues,
-} from "./pipeline/builder.ts";
+} from "./pipeline/builder-types.ts";
 export { from } from "./pipeline/builder.ts";
 export type { CallContext, CallOptions } from "./pipeline/call.ts";
 export type { DeduplicateOptions } from "./pipeline/deduplicate/deduplicate-options.ts";

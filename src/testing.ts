@@ -10,8 +10,9 @@ import type { z } from "zod";
 
 import type { Batch, Event, EventHeaders, Origin, Position } from "./batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "./batch.ts";
-import type { Counters, DeadLetter, LetterBox, OpenContext, Partition, Sink, SinkSpec, Source } from "./contracts.ts";
+import type { Counters, OpenContext, Partition, Sink, SinkSpec, Source } from "./contracts.ts";
 import { SILENT } from "./contracts.ts";
+import type { DeadLetter, LetterBox } from "./dead-letter.ts";
 import type { Duration } from "./duration.ts";
 import { milliseconds } from "./duration.ts";
 import { createInstance } from "./pipeline/instance.ts";

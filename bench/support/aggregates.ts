@@ -9,9 +9,10 @@ import { setImmediate as turn, setTimeout as delay } from "node:timers/promises"
 import type { Batch, Event, Origin, Position } from "../../src/batch.ts";
 import { NO_WATERMARK } from "../../src/batch.ts";
 import type { CheckpointStoreSettings } from "../../src/checkpoint-settings.ts";
+import type { CheckpointClaim, CheckpointStore } from "../../src/checkpoint-store.ts";
 import { openCheckpointStore } from "../../src/checkpoints/open.ts";
 import { systemClock } from "../../src/clock.ts";
-import type { CheckpointClaim, CheckpointStore, OpenContext, Partition, Source, SourceSpec } from "../../src/contracts.ts";
+import type { OpenContext, Partition, Source, SourceSpec } from "../../src/contracts.ts";
 import { PlannedStop } from "../../src/errors.ts";
 import { from, tumbling } from "../../src/index.ts";
 import { createInstance } from "../../src/pipeline/instance.ts";

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 
-import type { CheckpointBytes, CheckpointClaim, CheckpointName, Logger } from "../contracts.ts";
+import type { CheckpointBytes, CheckpointClaim, CheckpointName } from "../checkpoint-store.ts";
+import type { Logger } from "../contracts.ts";
 import { InfrastructureError, messageOf } from "../errors.ts";
 import { manifestFile, sealed } from "./file-format.ts";
 import type { Claimant, FoundManifest } from "./file-state.ts";

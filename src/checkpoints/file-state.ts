@@ -7,7 +7,8 @@
  */
 import { join } from "node:path";
 
-import type { CheckpointName, Logger } from "../contracts.ts";
+import type { CheckpointName } from "../checkpoint-store.ts";
+import type { Logger } from "../contracts.ts";
 import { DamagedStoreError } from "../errors.ts";
 import type { KeptManifest } from "./file-format.ts";
 import { readManifestFile } from "./file-format.ts";

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 
-import type { CheckpointClaim, CheckpointName, CheckpointStore, Logger, StoredCheckpoint } from "../contracts.ts";
+import type { CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../checkpoint-store.ts";
+import type { Logger } from "../contracts.ts";
 import { ConfigError, InfrastructureError, messageOf } from "../errors.ts";
 import { FileClaim } from "./file-claim.ts";
 import { manifestFile, unsealed } from "./file-format.ts";

@@ -1,5 +1,5 @@
 /** The value of a manifest's entry: a line of JSON that says whose it is, then the manifest. */
-import type { CheckpointName } from "../contracts.ts";
+import type { CheckpointName } from "../checkpoint-store.ts";
 import { ConfigError } from "../errors.ts";
 
 const VERSION = 1;

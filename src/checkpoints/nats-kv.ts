@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 
-import type { CheckpointBytes, CheckpointClaim, CheckpointName, CheckpointStore, Lease, StoredCheckpoint } from "../contracts.ts";
+import type { CheckpointBytes, CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../checkpoint-store.ts";
+import type { Lease } from "../contracts.ts";
 import { InfrastructureError } from "../errors.ts";
 import type { NatsLink } from "../nats/connection.ts";
 import type { KvBucket } from "../nats/kv.ts";

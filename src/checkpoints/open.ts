@@ -1,6 +1,7 @@
 import type { CheckpointStoreSettings } from "../checkpoint-settings.ts";
-import type { CheckpointStore, Lease, OpenContext } from "../contracts.ts";
-import { PART_BYTES } from "../contracts.ts";
+import type { CheckpointStore } from "../checkpoint-store.ts";
+import { PART_BYTES } from "../checkpoint-store.ts";
+import type { Lease, OpenContext } from "../contracts.ts";
 import { FileCheckpointStore } from "./file.ts";
 
 /** What of a context a store needs. */

@@ -1,4 +1,4 @@
-import type { CheckpointName } from "../contracts.ts";
+import type { CheckpointName } from "../checkpoint-store.ts";
 import { OwnershipLostError } from "../errors.ts";
 
 /** What a former owner is told. */

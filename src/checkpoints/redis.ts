@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 
-import type { CheckpointBytes, CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../contracts.ts";
+import type { CheckpointBytes, CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../checkpoint-store.ts";
 import { InfrastructureError } from "../errors.ts";
 import { byName, safeName } from "./names.ts";
 import { ownershipLost } from "./owned.ts";

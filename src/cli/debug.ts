@@ -1,7 +1,8 @@
 import { statSync, truncateSync } from "node:fs";
 import { resolve } from "node:path";
 
-import type { DeadLetter, LetterBox, OpenContext, Sink, SinkSpec, Source } from "../contracts.ts";
+import type { OpenContext, Sink, SinkSpec, Source } from "../contracts.ts";
+import type { DeadLetter, LetterBox } from "../dead-letter.ts";
 import { MillraceError, messageOf, PlannedStop } from "../errors.ts";
 import { createInstance, type InstanceOptions } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";

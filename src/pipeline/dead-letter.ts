@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 
 import type { Event, EventHeaders } from "../batch.ts";
-import type { DeadLetter, TaskIdentity, Tries } from "../contracts.ts";
+import type { TaskIdentity, Tries } from "../contracts.ts";
+import type { DeadLetter } from "../dead-letter.ts";
 import { messageOf, shortened, stackOf } from "../errors.ts";
 import { encode } from "../values.ts";
 import { VERSION } from "../version.ts";

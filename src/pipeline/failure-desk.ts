@@ -1,5 +1,6 @@
 import type { Event } from "../batch.ts";
-import type { Counters, DeadLetter, Failures, LetterBox, OpenContext, Tries } from "../contracts.ts";
+import type { Counters, Failures, OpenContext, Tries } from "../contracts.ts";
+import type { DeadLetter, LetterBox } from "../dead-letter.ts";
 import { DataError, InfrastructureError, OwnershipLostError, PlannedStop } from "../errors.ts";
 import { deadLetter } from "./dead-letter.ts";
 import type { ErrorAction, PlannedPolicy } from "./error-policy.ts";

@@ -1,4 +1,5 @@
-import type { Counters, LetterBox, OpenContext, Partition, Sink, SinkSpec, Source, SourceOptions, SourceSpec } from "../contracts.ts";
+import type { Counters, OpenContext, Partition, Sink, SinkSpec, Source, SourceOptions, SourceSpec } from "../contracts.ts";
+import type { LetterBox } from "../dead-letter.ts";
 import { firstThrown, PlanError, PlannedStop } from "../errors.ts";
 import { noCounts } from "./counters.ts";
 import { FloodBreaker } from "./flood-breaker.ts";

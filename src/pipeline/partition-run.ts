@@ -1,5 +1,6 @@
 import type { Barrier, Batch, Event, Position } from "../batch.ts";
-import type { Counters, LetterBox, OpenContext, Partition, RunContext, Sink, SinkSpec } from "../contracts.ts";
+import type { Counters, OpenContext, Partition, RunContext, Sink, SinkSpec } from "../contracts.ts";
+import type { LetterBox } from "../dead-letter.ts";
 import { DataError, firstThrown, OwnershipLostError } from "../errors.ts";
 import { ahead } from "./ahead.ts";
 import { chainSteps } from "./chain.ts";

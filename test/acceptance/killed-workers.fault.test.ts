@@ -11,7 +11,8 @@ import { randomOf } from "../support/nexmark.ts";
 import { type Running, Site } from "../support/operated.ts";
 import { signalAll } from "../support/processes.ts";
 import { kafka, nats } from "../support/services/index.ts";
-import { keyedBids, relayedBids } from "./bids.ts";
+import type { keyedBids } from "./bids.ts";
+import { relayedBids } from "./bids.ts";
 import { Load } from "./load.ts";
 
 const KILLS = Number(process.env["MILLRACE_TEST_KILLS"] ?? 10);

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 
 import type { CheckpointStoreSettings } from "../../src/checkpoint-settings.ts";
-import type { CheckpointStore, StoredCheckpoint } from "../../src/contracts.ts";
+import type { CheckpointStore, StoredCheckpoint } from "../../src/checkpoint-store.ts";
 import { decodeManifest } from "../../src/pipeline/state/manifest.ts";
 import { openStoreAt } from "../support/checkpoint-places.ts";
 import { uniqueName } from "../support/jetstream.ts";

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
+import type { CheckpointBytes, CheckpointClaim } from "../../src/checkpoint-store.ts";
 import { manifestFile } from "../../src/checkpoints/file-format.ts";
-import type { CheckpointBytes, CheckpointClaim } from "../../src/contracts.ts";
 import { DamagedStoreError, InfrastructureError } from "../../src/errors.ts";
 import { openStoreAt } from "../support/checkpoint-places.ts";
 import { asNobody } from "../support/nobody.ts";

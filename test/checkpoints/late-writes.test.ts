@@ -6,8 +6,8 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { Redis } from "ioredis";
 
+import type { CheckpointBytes, StoredCheckpoint } from "../../src/checkpoint-store.ts";
 import { SAVE } from "../../src/checkpoints/redis-scripts.ts";
-import type { CheckpointBytes, StoredCheckpoint } from "../../src/contracts.ts";
 import { OwnershipLostError } from "../../src/errors.ts";
 import { openStoreAt } from "../support/checkpoint-places.ts";
 import { nats, redis } from "../support/services/index.ts";

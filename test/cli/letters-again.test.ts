@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import type { DeadLetter } from "../../src/contracts.ts";
+import type { DeadLetter } from "../../src/dead-letter.ts";
 import { millraceHere, writeFiles } from "../support/millrace.ts";
 import { tempFolder } from "../support/temp-folder.ts";
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
-import type { DeadLetter, SinkSpec } from "../../src/contracts.ts";
+import type { SinkSpec } from "../../src/contracts.ts";
+import type { DeadLetter } from "../../src/dead-letter.ts";
 import { jetstreamSink } from "../../src/sinks/jetstream.ts";
 import { kafkaSink } from "../../src/sinks/kafka.ts";
 import { makeStream, stored } from "../support/jetstream.ts";

@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 
-import type { DeadLetter, OpenContext } from "../../src/contracts.ts";
+import type { OpenContext } from "../../src/contracts.ts";
+import type { DeadLetter } from "../../src/dead-letter.ts";
 import { fileSink } from "../../src/sinks/file.ts";
 import { letterOf } from "../support/letters.ts";
 import { millraceHere as millrace, writeFiles } from "../support/millrace.ts";

@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from "node:test";
 import { Redis } from "ioredis";
 
 import type { CheckpointStoreSettings } from "../../src/checkpoint-settings.ts";
-import type { CheckpointBytes, CheckpointClaim, CheckpointStore } from "../../src/contracts.ts";
+import type { CheckpointBytes, CheckpointClaim, CheckpointStore } from "../../src/checkpoint-store.ts";
 import { ConfigError, InfrastructureError, OwnershipLostError } from "../../src/errors.ts";
 import { openStoreAt } from "../support/checkpoint-places.ts";
 import type { Service } from "../support/services/index.ts";

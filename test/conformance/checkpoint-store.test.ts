@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it, type TestContext } from "node:test";
 
-import type { CheckpointBytes, CheckpointName, CheckpointStore } from "../../src/contracts.ts";
-import { PART_BYTES } from "../../src/contracts.ts";
+import type { CheckpointBytes, CheckpointName, CheckpointStore } from "../../src/checkpoint-store.ts";
+import { PART_BYTES } from "../../src/checkpoint-store.ts";
 import { OwnershipLostError } from "../../src/errors.ts";
 import type { StorePlace } from "../support/checkpoint-places.ts";
 import { PLACES } from "../support/checkpoint-places.ts";

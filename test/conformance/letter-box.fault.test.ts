@@ -6,7 +6,8 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { Client } from "pg";
 
-import type { LetterBox, SinkSpec } from "../../src/contracts.ts";
+import type { SinkSpec } from "../../src/contracts.ts";
+import type { LetterBox } from "../../src/dead-letter.ts";
 import { PlannedStop } from "../../src/errors.ts";
 import { jetstreamSink } from "../../src/sinks/jetstream.ts";
 import { kafkaSink } from "../../src/sinks/kafka.ts";

@@ -7,7 +7,8 @@ import { after, describe, it, type TestContext } from "node:test";
 import { Client } from "pg";
 
 import type { KafkaConnection } from "../../src/connections.ts";
-import type { DeadLetter, LetterBox, SinkSpec } from "../../src/contracts.ts";
+import type { SinkSpec } from "../../src/contracts.ts";
+import type { DeadLetter, LetterBox } from "../../src/dead-letter.ts";
 import { PlannedStop } from "../../src/errors.ts";
 import { fileSink } from "../../src/sinks/file.ts";
 import { jetstreamSink } from "../../src/sinks/jetstream.ts";

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import type { Event, SourceSpec } from "millrace";
 import { DataError, from, memorySource, NO_WATERMARK } from "millrace";
 
-import type { DeadLetter, LetterBox, Sink } from "../../src/contracts.ts";
+import type { Sink } from "../../src/contracts.ts";
+import type { DeadLetter, LetterBox } from "../../src/dead-letter.ts";
 import { createInstance } from "../../src/pipeline/instance.ts";
 import type { Plan } from "../../src/pipeline/plan.ts";
 import { bareContext } from "../support/bare-context.ts";

@@ -1,4 +1,6 @@
-import { SILENT, type CheckpointStore, type LetterBox, type OpenContext, type Sink, type Source } from "../../src/contracts.ts";
+import { type CheckpointStore } from "../../src/checkpoint-store.ts";
+import { SILENT, type OpenContext, type Sink, type Source } from "../../src/contracts.ts";
+import { type LetterBox } from "../../src/dead-letter.ts";
 import { InfrastructureError, messageOf, PlannedStop } from "../../src/errors.ts";
 import { createInstance, type Instance, type InstanceEnd } from "../../src/pipeline/instance.ts";
 import { buildPlan, LATE } from "./pipeline.ts";

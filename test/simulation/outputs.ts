@@ -1,5 +1,6 @@
 import type { Event, Position } from "../../src/batch.ts";
-import type { DeadLetter, LetterBox, Refuse, Sink } from "../../src/contracts.ts";
+import type { Refuse, Sink } from "../../src/contracts.ts";
+import type { DeadLetter, LetterBox } from "../../src/dead-letter.ts";
 import { DataError } from "../../src/errors.ts";
 import { ResultIds } from "../../src/result-ids.ts";
 import type { Reading } from "./input.ts";

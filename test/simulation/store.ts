@@ -1,5 +1,5 @@
 import type { Position } from "../../src/batch.ts";
-import type { CheckpointBytes, CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../../src/contracts.ts";
+import type { CheckpointBytes, CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../../src/checkpoint-store.ts";
 import { OwnershipLostError } from "../../src/errors.ts";
 import { decodeManifest } from "../../src/pipeline/state/manifest.ts";
 import type { Process } from "./process.ts";

@@ -8,8 +8,8 @@ import { connect } from "@nats-io/transport-node";
 import { Redis } from "ioredis";
 
 import type { CheckpointStoreSettings } from "../../src/checkpoint-settings.ts";
+import type { CheckpointStore } from "../../src/checkpoint-store.ts";
 import { openCheckpointStore } from "../../src/checkpoints/open.ts";
-import type { CheckpointStore } from "../../src/contracts.ts";
 import type { RecordedContext } from "./open-context.ts";
 import { openContext } from "./open-context.ts";
 import { nats, redis } from "./services/index.ts";

@@ -1,4 +1,4 @@
-import type { DeadLetter } from "../../src/contracts.ts";
+import type { DeadLetter } from "../../src/dead-letter.ts";
 
 /** A dead letter of task `test`, as a pipeline would make it. */
 export function letterOf(number: number, given: Partial<DeadLetter> = {}): DeadLetter {

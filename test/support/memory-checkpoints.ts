@@ -1,4 +1,4 @@
-import type { CheckpointBytes, CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../../src/contracts.ts";
+import type { CheckpointBytes, CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../../src/checkpoint-store.ts";
 import { OwnershipLostError } from "../../src/errors.ts";
 
 interface Entry {

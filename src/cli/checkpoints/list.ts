@@ -1,4 +1,4 @@
-import type { StoredCheckpoint } from "../../contracts.ts";
+import type { StoredCheckpoint } from "../../checkpoint-store.ts";
 import { newestReadable, seeManifest, sizeOf, watermarkIn } from "../../pipeline/state/operated-checkpoints.ts";
 import { EXIT } from "../exit-codes.ts";
 import type { SettingsFlags } from "../settings-flags.ts";

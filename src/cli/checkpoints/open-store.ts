@@ -1,7 +1,8 @@
+import type { CheckpointStore } from "../../checkpoint-store.ts";
 import { openCheckpointStore } from "../../checkpoints/open.ts";
 import { systemClock } from "../../clock.ts";
 import type { LoadedSettings, Settings } from "../../config/settings.ts";
-import type { CheckpointStore, OpenContext } from "../../contracts.ts";
+import type { OpenContext } from "../../contracts.ts";
 import { PlannedStop } from "../../errors.ts";
 import { type Logs, openLogs } from "../../observability/logs.ts";
 import { openSharedResources } from "../../shared-resources.ts";

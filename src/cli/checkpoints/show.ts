@@ -1,4 +1,4 @@
-import type { CheckpointStore, StoredCheckpoint } from "../../contracts.ts";
+import type { CheckpointStore, StoredCheckpoint } from "../../checkpoint-store.ts";
 import { messageOf, UsageError } from "../../errors.ts";
 import type { SavedStepEntry } from "../../pipeline/state/manifest.ts";
 import { DamagedCheckpointError } from "../../pipeline/state/manifest.ts";

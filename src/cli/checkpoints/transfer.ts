@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
-import type { CheckpointName, CheckpointStore } from "../../contracts.ts";
+import type { CheckpointName, CheckpointStore } from "../../checkpoint-store.ts";
 import { MillraceError, messageOf, UsageError } from "../../errors.ts";
 import type { ArchivedCheckpoint } from "../../pipeline/state/archive.ts";
 import { ArchiveError, packArchive, unpackArchive } from "../../pipeline/state/archive.ts";

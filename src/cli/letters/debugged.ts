@@ -1,5 +1,6 @@
 /** Dead letters that `debug` reads in the place of a task's source. */
-import type { DeadLetter, LetterBox, OpenContext, SinkSpec } from "../../contracts.ts";
+import type { OpenContext, SinkSpec } from "../../contracts.ts";
+import type { DeadLetter, LetterBox } from "../../dead-letter.ts";
 import { PlanError, UsageError } from "../../errors.ts";
 import type { Plan } from "../../pipeline/plan.ts";
 import type { DebugFlags } from "../program.ts";

@@ -1,5 +1,5 @@
 /** The flags of `dlq`, and which letters they mean. */
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { parseDuration } from "../../duration.ts";
 import { UsageError } from "../../errors.ts";
 import type { SettingsFlags } from "../settings-flags.ts";

@@ -1,6 +1,7 @@
 import type { Batch, Event, Origin } from "../../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../batch.ts";
-import type { DeadLetter, Partition, Source } from "../../contracts.ts";
+import type { Partition, Source } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { DecodedPartition } from "../../sources/decoded-partition.ts";
 import { decode, decoderFor, type Format } from "../../values.ts";
 import { replayHeaders } from "./replay-headers.ts";

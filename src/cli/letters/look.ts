@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 
 import { placeOf } from "../../batch.ts";
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { UsageError } from "../../errors.ts";
 import { lineOf } from "../../sinks/letters/line.ts";
 import { EXIT } from "../exit-codes.ts";

@@ -1,5 +1,6 @@
 import type { LoadedSettings } from "../../config/settings.ts";
-import type { LetterBox, OpenContext, SinkSpec } from "../../contracts.ts";
+import type { OpenContext, SinkSpec } from "../../contracts.ts";
+import type { LetterBox } from "../../dead-letter.ts";
 import { MillraceError, messageOf, PlannedStop, UsageError } from "../../errors.ts";
 import type { Plan } from "../../pipeline/plan.ts";
 import { resolveReferences } from "../../secrets.ts";

@@ -1,5 +1,5 @@
 import type { EventHeaders } from "../../batch.ts";
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 
 const MARKS: ReadonlySet<string> = new Set(["millrace-replay", "millrace-attempts", "millrace-first"]);
 

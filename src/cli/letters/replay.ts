@@ -1,5 +1,6 @@
 /** `dlq replay`. */
-import type { DeadLetter, LetterBox, SinkSpec } from "../../contracts.ts";
+import type { SinkSpec } from "../../contracts.ts";
+import type { DeadLetter, LetterBox } from "../../dead-letter.ts";
 import { messageOf, PlannedStop, UsageError } from "../../errors.ts";
 import { createInstance } from "../../pipeline/instance.ts";
 import type { Plan } from "../../pipeline/plan.ts";

@@ -1,5 +1,6 @@
 /** Letters that go back to where their records came from, to be read by the running task again. */
-import type { DeadLetter, Sink, SinkSpec } from "../../contracts.ts";
+import type { Sink, SinkSpec } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { UsageError } from "../../errors.ts";
 import { jetstreamSink } from "../../sinks/jetstream.ts";
 import { kafkaSink } from "../../sinks/kafka.ts";

@@ -5,7 +5,7 @@
  */
 import { crc32 } from "node:zlib";
 
-import type { CheckpointName } from "../../contracts.ts";
+import type { CheckpointName } from "../../checkpoint-store.ts";
 import { MillraceError } from "../../errors.ts";
 
 const KIND = "millrace-checkpoints";

@@ -3,8 +3,9 @@ import { crc32 } from "node:zlib";
 
 import type { Batch, Position } from "../../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../batch.ts";
+import type { CheckpointClaim, CheckpointStore } from "../../checkpoint-store.ts";
 import type { Clock } from "../../clock.ts";
-import type { CheckpointClaim, CheckpointStore, Logger, Partition, TaskIdentity } from "../../contracts.ts";
+import type { Logger, Partition, TaskIdentity } from "../../contracts.ts";
 import { VERSION } from "../../version.ts";
 import type { PlannedStep } from "../plan.ts";
 import type { Bytes, Manifest, SavedStepEntry, SegmentEntry } from "./manifest.ts";

@@ -1,4 +1,5 @@
-import type { CheckpointClaim, CheckpointName, OpenContext, Partition } from "../../contracts.ts";
+import type { CheckpointClaim, CheckpointName } from "../../checkpoint-store.ts";
+import type { OpenContext, Partition } from "../../contracts.ts";
 import { ConfigError, DamagedStoreError, messageOf } from "../../errors.ts";
 import type { Plan } from "../plan.ts";
 import type { CheckpointOptions } from "./checkpoints.ts";

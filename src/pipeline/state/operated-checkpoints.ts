@@ -1,6 +1,6 @@
 /** Checkpoints as an operator sees and changes them, beside whoever works on the partition. */
 import type { Position } from "../../batch.ts";
-import type { CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../../contracts.ts";
+import type { CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../../checkpoint-store.ts";
 import { ConfigError, messageOf } from "../../errors.ts";
 import { VERSION } from "../../version.ts";
 import type { PlannedStep } from "../plan.ts";

@@ -1,6 +1,6 @@
 import { crc32 } from "node:zlib";
 
-import type { CheckpointClaim, CheckpointStore } from "../../contracts.ts";
+import type { CheckpointClaim, CheckpointStore } from "../../checkpoint-store.ts";
 import { ConfigError } from "../../errors.ts";
 import type { PlannedStep } from "../plan.ts";
 import type { Segment } from "./item-log.ts";

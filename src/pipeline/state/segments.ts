@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from "node:zlib";
 
-import { PART_BYTES } from "../../contracts.ts";
+import { PART_BYTES } from "../../checkpoint-store.ts";
 import type { Segment } from "./item-log.ts";
 
 const compress = promisify(zstdCompress);

@@ -1,5 +1,5 @@
 /** Whole checkpoints taken out of a store and put into one. */
-import type { CheckpointName, CheckpointStore } from "../../contracts.ts";
+import type { CheckpointName, CheckpointStore } from "../../checkpoint-store.ts";
 import { InfrastructureError, messageOf } from "../../errors.ts";
 import type { ArchivedCheckpoint } from "./archive.ts";
 import { ArchiveError } from "./archive.ts";

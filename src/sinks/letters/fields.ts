@@ -1,7 +1,7 @@
 /** A dead letter as named texts, which is what headers, lines of a file and rows of a table have in common. */
 import type { EventHeaders, Origin } from "../../batch.ts";
 import { placeOf } from "../../batch.ts";
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 
 /**
  * All but value and headers. `origin` is for people (`kafka orders/3@1234`); `place` has the same as JSON, with key and time, so

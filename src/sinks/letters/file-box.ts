@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 
-import type { DeadLetter, LetterBox, OpenContext } from "../../contracts.ts";
+import type { OpenContext } from "../../contracts.ts";
+import type { DeadLetter, LetterBox } from "../../dead-letter.ts";
 import { InfrastructureError, messageOf } from "../../errors.ts";
 import { openForAppending } from "../appended-file.ts";
 import { Outage } from "../outage.ts";

@@ -1,5 +1,5 @@
 /** Letters that are too large for their box: less of them is kept, rather than that the task stops for ever. */
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { MillraceError, shortened } from "../../errors.ts";
 
 /** How much of a message stays, in characters. */

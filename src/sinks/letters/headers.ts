@@ -1,6 +1,6 @@
 /** A dead letter as headers of a record or message: those of the original, and behind them ours. */
 import type { EventHeaders } from "../../batch.ts";
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { FIELD_NAMES, fieldsOf, letterOf } from "./fields.ts";
 
 /** What our headers begin with. */

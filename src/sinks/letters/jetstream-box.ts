@@ -1,4 +1,5 @@
-import type { DeadLetter, Lease, LetterBox, OpenContext, Sink } from "../../contracts.ts";
+import type { Lease, OpenContext, Sink } from "../../contracts.ts";
+import type { DeadLetter, LetterBox } from "../../dead-letter.ts";
 import { MillraceError } from "../../errors.ts";
 import { JetStreamApi } from "../../nats/api.ts";
 import type { NatsLink } from "../../nats/connection.ts";

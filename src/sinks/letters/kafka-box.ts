@@ -1,5 +1,6 @@
 import type { Event } from "../../batch.ts";
-import type { DeadLetter, LetterBox, OpenContext, Sink } from "../../contracts.ts";
+import type { OpenContext, Sink } from "../../contracts.ts";
+import type { DeadLetter, LetterBox } from "../../dead-letter.ts";
 import type { ConsumerContext } from "../../kafka/consumer.ts";
 import { headersOf, letterOfHeaders, ownFields, RESOLVED } from "./headers.ts";
 import { eventOf, writeLetters } from "./sink-writer.ts";

@@ -1,7 +1,7 @@
 /** A dead letter as a line of JSON. */
 import { isUtf8 } from "node:buffer";
 
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { FIELD_NAMES, fieldsOf, isoTime, letterOf } from "./fields.ts";
 import { headersFromJson, headersToJson } from "./headers-json.ts";
 

@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 
 import type { EventHeaders } from "../../batch.ts";
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { headersFromJson, headersToJson } from "./headers-json.ts";
 import { headersOf, letterOfHeaders, OWN } from "./headers.ts";
 

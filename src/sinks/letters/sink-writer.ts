@@ -1,7 +1,8 @@
 /** Dead letters on a broker are written through its sink, which waits outages out and keeps the order. */
 import type { Event, EventHeaders, Origin } from "../../batch.ts";
 import { NO_WATERMARK } from "../../batch.ts";
-import type { DeadLetter, Sink } from "../../contracts.ts";
+import type { Sink } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import { DataError } from "../../errors.ts";
 import { LetterRefusedError, writeFitting } from "./fit.ts";
 

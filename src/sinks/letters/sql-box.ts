@@ -1,4 +1,5 @@
-import type { DeadLetter, Lease, LetterBox, OpenContext } from "../../contracts.ts";
+import type { Lease, OpenContext } from "../../contracts.ts";
+import type { DeadLetter, LetterBox } from "../../dead-letter.ts";
 import { MillraceError, NotReadyError } from "../../errors.ts";
 import type { Database } from "../../sql/database.ts";
 import { quoted, quotedTable, RowRefusedError } from "../../sql/database.ts";

@@ -1,5 +1,5 @@
 /** The table of dead letters: its columns, and a letter as a row. */
-import type { DeadLetter } from "../../contracts.ts";
+import type { DeadLetter } from "../../dead-letter.ts";
 import type { SqlValue } from "../../sql/database.ts";
 import { fieldsOf, isoTime, letterOf } from "./fields.ts";
 import { headersFromJson, headersToJson } from "./headers-json.ts";

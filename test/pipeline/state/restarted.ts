@@ -1,6 +1,7 @@
 import type { Batch, Event, Position } from "../../../src/batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../../../src/batch.ts";
-import type { CheckpointStore, Partition, Sink, Source } from "../../../src/contracts.ts";
+import type { CheckpointStore } from "../../../src/checkpoint-store.ts";
+import type { Partition, Sink, Source } from "../../../src/contracts.ts";
 import { PlannedStop } from "../../../src/errors.ts";
 import { createInstance } from "../../../src/pipeline/instance.ts";
 import type { Plan } from "../../../src/pipeline/plan.ts";

@@ -16,6 +16,8 @@ export interface Breakage {
   readonly to: string;
 }
 
+const CHECKPOINTS = "src/pipeline/state/checkpoints.ts";
+
 /** What can be broken, by a name for people. */
 export const BREAKAGES: Readonly<Record<string, readonly Breakage[]>> = {
   "a position is committed before its batch is written": [
@@ -54,8 +56,8 @@ export const BREAKAGES: Readonly<Record<string, readonly Breakage[]>> = {
   "open windows are not restored": [
     {
       file: "src/pipeline/windows/window-step.ts",
-      from: "for (const pane of items) {",
-      to: "for (const pane of items.slice(items.length)) {",
+      from: "await inSlices(items, (pane) => {",
+      to: "await inSlices(items.slice(items.length), (pane) => {",
     },
   ],
   "open batches are not restored": [
@@ -107,7 +109,10 @@ export const BREAKAGES: Readonly<Record<string, readonly Breakage[]>> = {
     },
   ],
   "a clock that was set back stops the checkpoints": [
-    { file: "src/pipeline/state/checkpoints.ts", from: "if (this.#since > now + SHORTEST_LOOK) this.#since = now;", to: "" },
+    { file: CHECKPOINTS, from: "NEGATIVE_INFINITY : parts.clock.elapsed();", to: "NEGATIVE_INFINITY : parts.clock.now();" },
+    { file: CHECKPOINTS, from: "- this.#parts.clock.elapsed() : undefined;", to: "- this.#parts.clock.now() : undefined;" },
+    { file: CHECKPOINTS, from: "= this.#parts.clock.elapsed() + Math", to: "= this.#parts.clock.now() + Math" },
+    { file: CHECKPOINTS, from: "this.#since = this.#parts.clock.elapsed();", to: "this.#since = this.#parts.clock.now();" },
   ],
   "what is put back behind a timeBy has the watermark of its batch": [
     { file: "src/pipeline/handlers.ts", from: "for (const queue of queues) queue.stamp(batch);", to: "void queues;" },

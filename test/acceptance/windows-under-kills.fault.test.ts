@@ -92,7 +92,8 @@ for (const [name, make] of Object.entries(BROKERS)) {
       const took = ((performance.now() - begin) / 1000).toFixed(0);
       t.diagnostic(JSON.stringify({ events: COUNT, ...kills, ...figures, seconds: Number(took) }));
       assert.deepEqual([figures.windowErrors, figures.windows], [0, windows], examples.join("\n"));
-      assert.ok(kills.kills >= Math.floor(COUNT / RATE / 6), "workers were killed");
+      // On JetStream nothing flows for a while after each: the next owner waits until the last one must be gone.
+      assert.ok(kills.kills >= Math.floor(COUNT / RATE / 12), "workers were killed");
       assert.equal(kills.supervisors, 1 + others.length);
     });
   }

@@ -57,7 +57,7 @@ test("a partition without a leader begins when it has one; the others begin at o
   const { cluster, finder } = finderOn([1, 1, -1, 2]);
   const starts = finder.starts(assignmentOf([0, 1, 2, 3]));
   assert.deepEqual(await Promise.all(["t/0", "t/1", "t/3"].map(async (name) => await starts.get(name))), [
-    { position: 30, committed: true },
+    { position: 30, committed: true, needs: undefined },
     { position: 10, committed: false },
     { position: 10, committed: false },
   ]);

@@ -30,7 +30,14 @@ it("takes what it has checked once more, with the same result", () => {
 it("describes itself without connecting", () => {
   const { kind, description, finite, timestamps, partitioned } = kafkaSource({ topics: ["a", "b"], group: "g", format: "json" });
   assert.deepEqual([kind, finite, timestamps, partitioned], ["kafka", false, true, true]);
-  assert.deepEqual(description, { topics: "a, b", group: "g", from: "earliest", format: "json", onOutOfRange: "fail" });
+  assert.deepEqual(description, {
+    topics: "a, b",
+    group: "g",
+    from: "earliest",
+    format: "json",
+    keyEncoding: undefined,
+    onOutOfRange: "fail",
+  });
 });
 
 it("decodes values, and ends at a record that is no JSON behind everything before it", async () => {

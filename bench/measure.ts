@@ -1,6 +1,5 @@
-import { systemClock } from "../src/clock.ts";
 import type { OpenContext } from "../src/contracts.ts";
-import { SILENT } from "../src/contracts.ts";
+import { bareContext } from "../test/support/bare-context.ts";
 
 /** What one run took. */
 export interface Timing<R> {
@@ -33,19 +32,5 @@ export function median(values: readonly number[]): number {
 
 /** A context for pipelines that a benchmark runs in its own process. */
 export function benchContext(over: Partial<OpenContext> = {}): OpenContext {
-  return {
-    task: { id: "bench", product: "bench", instance: 0, instances: 1 },
-    connections: {
-      kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },
-      nats: { servers: [], credentials: undefined },
-      redis: { url: "" },
-    },
-    shared: { lease: () => Promise.reject(new Error("this benchmark shares nothing")) },
-    logger: SILENT,
-    clock: systemClock,
-    signal: new AbortController().signal,
-    mode: "run",
-    waiting: () => undefined,
-    ...over,
-  };
+  return bareContext({ task: { id: "bench", product: "bench", instance: 0, instances: 1 }, ...over });
 }

@@ -11,6 +11,23 @@ import { goodProduct, productFolder } from "./product-fixtures.ts";
 
 const patience = { answer: 3_000, first: 1_000, hold: 300 };
 
+/** What tasks of the product in a folder have in common. */
+function commonOf(folder: string): Omit<TaskDefinition, "config"> {
+  return {
+    id: "t",
+    product: "p",
+    folder,
+    code: "",
+    instances: 1,
+    enabled: true,
+    secrets: [],
+    where: "here",
+    warnings: [],
+    keepsCheckpoints: false,
+    statefulSteps: [],
+  };
+}
+
 test("products that hang, die or fill the memory at import are told apart, and harm no other", async (t) => {
   const sources: Readonly<Record<string, string>> = {
     a: goodProduct("a"),
@@ -51,19 +68,7 @@ test("an exception that nothing catches is the reason", async (t) => {
 test("tasks are checked: valid, invalid with every reason, and those whose build hangs or ends the process", async (t) => {
   const before = 'if (config.n === 2) process.exit(1); if (config.n === 3) for (;;); if (config.n === 4) throw new Error("four")';
   const folder = join(productFolder(t, { p: goodProduct("p", { before }) }), "p");
-  const common = {
-    id: "t",
-    product: "p",
-    folder,
-    code: "",
-    instances: 1,
-    enabled: true,
-    secrets: [],
-    where: "here",
-    warnings: [],
-    keepsCheckpoints: false,
-    statefulSteps: [],
-  };
+  const common = commonOf(folder);
   const task = (config: unknown): TaskDefinition => ({ ...common, config });
   await using catalog = new Catalog(t.signal, patience);
   const answers = await catalog.ask(
@@ -80,19 +85,7 @@ test("tasks are checked: valid, invalid with every reason, and those whose build
 test("many that hang do not hold up the rest", async (t) => {
   const before = "if (config.n > 0) for (;;)";
   const folder = join(productFolder(t, { p: goodProduct("p", { before }) }), "p");
-  const common = {
-    id: "t",
-    product: "p",
-    folder,
-    code: "",
-    instances: 1,
-    enabled: true,
-    secrets: [],
-    where: "here",
-    warnings: [],
-    keepsCheckpoints: false,
-    statefulSteps: [],
-  };
+  const common = commonOf(folder);
   await using catalog = new Catalog(t.signal, { answer: 2_000, first: 1_000, hold: 200 });
   const order: string[] = [];
   const questions = [1, 2, 3, 4, 5, 6, 0, 0].map((n) => ({ type: "check" as const, task: { ...common, config: { n } } }));

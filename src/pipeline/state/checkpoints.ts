@@ -9,7 +9,7 @@ import type { Logger, Partition, TaskIdentity } from "../../contracts.ts";
 import { VERSION } from "../../version.ts";
 import type { PlannedStep } from "../plan.ts";
 import type { Bytes, Manifest, SavedStepEntry, SegmentEntry } from "./manifest.ts";
-import { encodeManifest } from "./manifest.ts";
+import { encodeManifest, partsIn } from "./manifest.ts";
 import type { StorePatience } from "./patience.ts";
 import type { LoadedCheckpoint } from "./saved-checkpoint.ts";
 import { packSegment, partsOf } from "./segments.ts";
@@ -197,8 +197,8 @@ export class PartitionCheckpoints {
       number: barrier.number,
       steps: [...entries.values()],
     };
-    const kept = partNames(entries.values());
-    const dropped = [...partNames(this.#entries.values())].filter((part) => !kept.has(part));
+    const kept = partsIn(manifest);
+    const dropped = [...partsIn({ steps: [...this.#entries.values()] })].filter((part) => !kept.has(part));
     const bytes = { manifest: encodeManifest(manifest), added, dropped };
     await patience.until((signal) => claim.save(bytes, signal));
     this.#entries = entries;
@@ -242,14 +242,4 @@ function inParts(bytes: Uint8Array, prefix: string, added: Map<string, Uint8Arra
     return id;
   });
   return { parts, crc: crc32(bytes), length: bytes.length };
-}
-
-function partNames(entries: Iterable<SavedStepEntry>): Set<string> {
-  const names = new Set<string>();
-  for (const { value, segments } of entries) {
-    for (const bytes of [value, ...segments.map((segment) => segment.bytes)]) {
-      if (!(bytes instanceof Uint8Array)) for (const part of bytes.parts) names.add(part);
-    }
-  }
-  return names;
 }

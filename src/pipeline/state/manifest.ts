@@ -89,7 +89,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
 }
 
 /** The names of all parts that a manifest speaks of. */
-export function partsIn(manifest: Manifest): Set<string> {
+export function partsIn(manifest: Pick<Manifest, "steps">): Set<string> {
   const parts = new Set<string>();
   for (const { value, segments } of manifest.steps) {
     for (const bytes of [value, ...segments.map((segment) => segment.bytes)]) {

@@ -6,6 +6,8 @@ import type { Clock } from "./clock.ts";
 import type { Connections } from "./connections.ts";
 import type { LetterBox } from "./dead-letter.ts";
 import type { DataError } from "./errors.ts";
+import type { ModelRegistry, ModelSettings } from "./model-stats.ts";
+import type { OpenModel, PlannedModel } from "./model.ts";
 import type { Format } from "./values.ts";
 
 /** A logger in pino's form: fields first, then a message. Fields never hold payloads or secrets. */
@@ -69,6 +71,10 @@ export interface OpenContext {
    * must outlive a pause of minutes at a breakpoint.
    */
   readonly mode: "run" | "debug";
+  /** How many threads and processes models may have; default: DEFAULT_MODEL_SETTINGS. */
+  readonly modelSettings?: ModelSettings | undefined;
+  /** Told of the models that are opened; default: nobody is. */
+  readonly models?: ModelRegistry | undefined;
   /** Takes the task's secrets out of a text that others will see; default: it has none. */
   readonly hide?: ((text: string) => string) | undefined;
   /**
@@ -283,6 +289,8 @@ export interface RunContext {
   readonly failures: Failures;
   /** The open sink of a spec that the plan names for this step, such as a window's late sink. */
   sink(spec: SinkSpec): Sink;
+  /** An open model that the plan names for this step. */
+  model(planned: PlannedModel): OpenModel;
   /** The step's part of the checkpoints; undefined when the run makes none. */
   readonly memory?: StepMemory | undefined;
 }

@@ -72,6 +72,15 @@ export function isOf(error: DataError, event: EventPlace): boolean {
   return given.get(error) === event;
 }
 
+/** What a model threw or answered wrongly, told with its name and version. Policies by class go by the cause. */
+export class ModelError extends MillraceError {
+  override readonly name = "ModelError";
+
+  constructor(model: { readonly name: string; readonly version: string }, cause: unknown) {
+    super(`model ${model.name}@${model.version}: ${messageOf(cause)}`, { cause });
+  }
+}
+
 /** Something that Millrace depends on is away or refuses: it may pass later, so it is waited for and tried again. */
 export class InfrastructureError extends MillraceError {
   override readonly name: string = "InfrastructureError";

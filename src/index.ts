@@ -21,7 +21,11 @@ export type {
 } from "./contracts.ts";
 export type { DeadLetter, LetterBox } from "./dead-letter.ts";
 export type { Duration } from "./duration.ts";
-export { DataError, InfrastructureError, MillraceError, NotReadyError, PlanError } from "./errors.ts";
+export { DataError, InfrastructureError, MillraceError, ModelError, NotReadyError, PlanError } from "./errors.ts";
+export type { LoadContext, Model, ModelSpec, PredictContext } from "./model.ts";
+export { defineModel } from "./model.ts";
+export type { WorkerOptions } from "./models/worker.ts";
+export { worker } from "./models/worker.ts";
 export type { Stream } from "./pipeline/builder.ts";
 export type {
   Awaitable,
@@ -39,7 +43,7 @@ export type { ErrorHandler, Failure, HandlerAnswer, HandlerPolicy, HandlerSteps 
 export type { ErrorAction, ErrorActions, ErrorPolicy } from "./pipeline/error-policy.ts";
 export type { BreakerOptions } from "./pipeline/flood-breaker.ts";
 export { FloodError } from "./pipeline/flood-breaker.ts";
-export type { InferOptions } from "./pipeline/infer.ts";
+export type { BatchingOptions, InferOptions } from "./pipeline/infer.ts";
 export { failed } from "./pipeline/infer.ts";
 export type { Plan } from "./pipeline/plan.ts";
 export { RetryableError } from "./pipeline/retry.ts";

@@ -18,6 +18,7 @@ import { milliseconds } from "./duration.ts";
 import { createInstance } from "./pipeline/instance.ts";
 import type { Plan } from "./pipeline/plan.ts";
 import type { Product } from "./product.ts";
+import { openSharedResources } from "./shared-resources.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export { VirtualClock } from "./virtual-clock.ts";
@@ -117,7 +118,7 @@ function testContext(clock: VirtualClock): OpenContext {
       nats: { servers: [], credentials: undefined },
       redis: { url: "" },
     },
-    shared: { lease: () => Promise.reject(new Error("a pipeline under test opens no connections")) },
+    shared: openSharedResources(),
     logger: SILENT,
     clock,
     signal: new AbortController().signal,

@@ -2,7 +2,9 @@
  * What the compiler must accept and refuse; checked by tsc, never run. A mistake is one error, at its own line.
  */
 import type { Event, SinkSpec, SourceSpec } from "millrace";
-import { count, from, mean, session, sink, source, sum, tumbling } from "millrace";
+import { count, from, mean, session, sink, source, sum, tumbling, worker } from "millrace";
+
+import type double from "./models/products/double.ts";
 
 interface Reading {
   device: string;
@@ -24,6 +26,12 @@ stream.timeBy((reading) => reading.device);
 stream.mapAsync(async (reading) => reading.celsius, { retires: 3 });
 // @ts-expect-error: the model takes numbers, not readings
 stream.infer(async (numbers: readonly number[]) => numbers);
+stream
+  .map((reading) => reading.celsius)
+  .infer(worker<typeof double>("file:///double.ts"))
+  .map((doubled: number) => doubled + 1);
+// @ts-expect-error: the model takes numbers, not readings
+stream.infer(worker<typeof double>("file:///double.ts"));
 // @ts-expect-error: no sink
 stream.to("output");
 // @ts-expect-error: with fullEvent the function gets the event

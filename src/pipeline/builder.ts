@@ -2,6 +2,7 @@ import type { Event } from "../batch.ts";
 import type { SinkSpec, SourceSpec, Step } from "../contracts.ts";
 import { milliseconds, positiveMilliseconds } from "../duration.ts";
 import { PlanError } from "../errors.ts";
+import type { ModelSpec } from "../model.ts";
 import { batchStep } from "./batch-step.ts";
 import type {
   Awaitable,
@@ -23,13 +24,14 @@ import { checkHandlerSteps } from "./error-handler.ts";
 import type { ErrorPolicy } from "./error-policy.ts";
 import { describePolicy, errorPolicy } from "./error-policy.ts";
 import { flatMapStep } from "./flat-map.ts";
+import { callableOf, functionOf } from "./given.ts";
 import type { InferOptions } from "./infer.ts";
-import { inferStep, rowsPerCall } from "./infer.ts";
 import { mapAsyncStep } from "./map-async.ts";
 import type { Plan, PlannedStep, Work } from "./plan.ts";
 import { canBeOpened } from "./plan.ts";
 import type { ErrorSettings } from "./planned-errors.ts";
 import { plannedErrors } from "./planned-errors.ts";
+import { describeCalls, plannedInference } from "./planned-inference.ts";
 import { timeByStep, timeByTransform, WATERMARK_SHAPE } from "./time-by.ts";
 import { checkTransactions } from "./transacted.ts";
 import type { EventFunction } from "./transforms.ts";
@@ -142,15 +144,17 @@ export class Stream<T> {
     return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } }, options.onError);
   }
 
-  /** A model over arrays of inputs: neighbouring events go in one call, at most `maxInFlight` calls at a time, results in input order. */
+  /**
+   * A model over arrays of inputs: neighbouring events go in one call, at most `maxInFlight` calls at a time, results in input order. It is
+   * a function, which runs in the pipeline itself, or a model and its place: `threads(url)`, `openInference({ … })` … A model is loaded
+   * before the source is opened, is shared by all pipelines of a worker, and is named in the header `millrace-model` of its results.
+   */
   infer<R extends Returned<E>, E extends boolean = false, C extends boolean = false>(
-    model: (inputs: readonly Given<T, E>[], context: Context<C>) => Awaitable<Rows<R>>,
+    model: ModelSpec<T, R> | ((inputs: readonly Given<T, E>[], context: Context<C>) => Awaitable<Rows<R>>),
     options: InferOptions & Flags<E, C> = {},
   ): Stream<Kept<R, E>> {
     const name = this.#name("infer", options.name);
-    const policy = callPolicy(name, options);
-    const step = inferStep(policy, rowsPerCall(name, options), callableOf(name, model));
-    return this.#with({ name, kind: "infer", description: describeCalls(options), work: { type: "step", step } }, options.onError);
+    return this.#with(plannedInference(name, model, options), options.onError);
   }
 
   /** Joins values into arrays: when `size` are there, or `time` after the first of them came, or at the end of a finite input. */
@@ -294,13 +298,6 @@ type Context<C> = [C] extends [true] ? CallContext : undefined;
 /** One result for each input, in order: an array, or a typed array of numbers. */
 export type Rows<U> = ArrayLike<U>;
 
-// Products run without a compiler's check, so what the types ask for is looked at where a mistake would show much later.
-
-function functionOf<F>(name: string, given: unknown): F {
-  if (typeof given === "function") return given as F;
-  throw new PlanError(`step "${name}": give it a function, got ${given === null ? "null" : typeof given}`);
-}
-
 /** Also count windows: they tell the times of their events. */
 function needsEventTime({ kind, description }: PlannedStep): boolean {
   return kind === "window" ? description["time"] !== "processing" : kind === "deduplicate" && description["within"] !== undefined;
@@ -310,14 +307,6 @@ function needsEventTime({ kind, description }: PlannedStep): boolean {
 function recordTime(_value: unknown, event: Event): number {
   if (Number.isNaN(event.time)) throw new TypeError("the record has no time, by which a step after it goes; put a timeBy before it");
   return event.time;
-}
-
-/** A function whose results are taken one for one. */
-function callableOf<F>(name: string, given: unknown): F {
-  if (Object.prototype.toString.call(given) !== "[object AsyncGeneratorFunction]") return functionOf(name, given);
-  throw new PlanError(
-    `step "${name}": its function must give one result or a promise of it, and a generator gives many; see flatMap and via`,
-  );
 }
 
 /** In the place of a source, for the steps of an error handler. */
@@ -343,9 +332,4 @@ function plannedTime(name: string, fn: EventFunction<unknown, unknown>, options:
       : { type: "step", step: timeByStep(plan, idleAfter) };
   const description = { outOfOrderness: options.outOfOrderness ?? "0s", idleAfter: options.idleAfter, maxAhead: options.maxAhead };
   return { ...BARE, name, kind: "timeBy", description, memory: { shape: WATERMARK_SHAPE }, work };
-}
-
-function describeCalls(options: CallOptions): PlannedStep["description"] {
-  const { maxInFlight = 8, retries = 0, timeout, deadline } = options;
-  return { maxInFlight, retries, timeout, deadline };
 }

@@ -88,6 +88,26 @@ export function callPolicy(step: string, options: CallOptions): CallPolicy {
 /** A product's asynchronous function; it may as well answer at once. */
 export type CallFunction<In, Out> = (input: In, context: CallContext) => Out | PromiseLike<Out>;
 
+/** What one attempt has. */
+export interface Attempt {
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  /** Aborts when the attempt's time is up or the work is given up. */
+  readonly signal: AbortSignal;
+  /** The clock's `elapsed` at which an answer comes too late; Infinity for never. */
+  readonly until: number;
+}
+
+/** One attempt at a call. Where the policy sets no time it must settle by itself when its signal aborts, or be content that it is waited for. */
+export type AttemptFunction<In, Out> = (input: In, attempt: Attempt) => Out | PromiseLike<Out>;
+
+/** A product's function as attempts: it gets a context if the policy says so. */
+export function attemptsOf<In, Out>(policy: CallPolicy, fn: CallFunction<In, Out>, run: RunContext): AttemptFunction<In, Out> {
+  if (policy.context === "none") return fn as (input: In) => Out | PromiseLike<Out>;
+  const { task, partition, logger } = run;
+  return (input, { attempt, signal }) => fn(input, { task, partition, step: policy.step, logger, signal, attempt });
+}
+
 /** What came of a call and its retries. */
 export type Called<Out> =
   | { readonly how: "answered"; readonly value: Out; readonly tries: Tries }
@@ -102,7 +122,7 @@ export type Retried = "all" | "infrastructure";
  */
 export async function callWithPolicy<In, Out>(
   policy: CallPolicy,
-  fn: CallFunction<In, Out>,
+  fn: AttemptFunction<In, Out>,
   input: () => In,
   run: RunContext,
   options: { readonly retried?: Retried; readonly again?: (value: Out, tries: Tries) => readonly unknown[] } = {},
@@ -143,27 +163,19 @@ export async function callWithPolicy<In, Out>(
   }
 }
 
-/** Which attempt it is, and when all are over, as the clock's `elapsed` gives it. */
-interface Attempt {
-  readonly attempt: number;
-  readonly until: number;
-}
-
 function attemptOnce<In, Out>(
   policy: CallPolicy,
-  fn: CallFunction<In, Out>,
+  fn: AttemptFunction<In, Out>,
   input: In,
   run: RunContext,
-  attempt: Attempt,
+  { attempt, until }: { readonly attempt: number; readonly until: number },
 ): Out | PromiseLike<Out> {
-  // Without a timeout or a context nothing needs a signal of its own.
-  if (policy.timeout === undefined && policy.deadline === undefined && policy.context === "none")
-    return (fn as (input: In) => Out | PromiseLike<Out>)(input);
-  return withDeadline(policy, run, attempt.until, (signal) => {
-    if (policy.context === "none") return (fn as (input: In) => Out | PromiseLike<Out>)(input);
-    const { task, partition, logger } = run;
-    return fn(input, { task, partition, step: policy.step, logger, signal, attempt: attempt.attempt });
-  });
+  const { timeout, context } = policy;
+  // Without a time or a context nothing needs a signal of its own.
+  if (timeout === undefined && until === Number.POSITIVE_INFINITY && context === "none")
+    return fn(input, { attempt, signal: run.signal, until });
+  const latest = timeout === undefined ? until : Math.min(until, run.clock.elapsed() + timeout);
+  return withDeadline(policy, run, until, (signal) => fn(input, { attempt, signal, until: latest }));
 }
 
 function withDeadline<Out>(

@@ -1,8 +1,8 @@
-import { DataError } from "../errors.ts";
+import { DataError, ModelError } from "../errors.ts";
 
-/** What was thrown in the first place, where it has been told as a data error of its event. */
+/** What was thrown in the first place, where it has been told as a data error of its event, or as an error of a model. */
 export function rootOf(error: unknown): unknown {
-  return error instanceof DataError && error.cause instanceof Error ? rootOf(error.cause) : error;
+  return (error instanceof DataError || error instanceof ModelError) && error.cause instanceof Error ? rootOf(error.cause) : error;
 }
 
 /**

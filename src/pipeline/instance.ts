@@ -1,6 +1,7 @@
 import type { Counters, OpenContext, Partition, Sink, SinkSpec, Source, SourceOptions, SourceSpec } from "../contracts.ts";
 import type { LetterBox } from "../dead-letter.ts";
 import { firstThrown, PlanError, PlannedStop } from "../errors.ts";
+import type { OpenModel, PlannedModel } from "../model.ts";
 import { noCounts } from "./counters.ts";
 import { FloodBreaker } from "./flood-breaker.ts";
 import { LatencyHistogram } from "./latency.ts";
@@ -17,7 +18,7 @@ const SOURCE = "source";
 const DEAD_LETTER = "dead-letter";
 
 /** What all partitions share. */
-type OpenParts = Pick<PartitionRunOptions, "sinks" | "box" | "breaker">;
+type OpenParts = Pick<PartitionRunOptions, "sinks" | "models" | "box" | "breaker">;
 
 /** How a run ended without an error: the input had its end, or a stop was asked for and everything read is done. */
 export type InstanceEnd = "finished" | "stopped";
@@ -89,6 +90,13 @@ export class Instance {
       if (sink === undefined) return "stopped";
       sinks.set(spec, resources.use(sink));
     }
+    const models = new Map<PlannedModel, OpenModel>();
+    for (const planned of plannedModels(this.#plan)) {
+      const { spec, options } = planned;
+      const model = await unlessStopped(spec.open(this.#contextOf(`model of ${options.step}`), options), stop);
+      if (model === undefined) return "stopped";
+      models.set(planned, resources.use(model));
+    }
     const box = await this.#openBox(stop);
     if (box === "stopped") return "stopped";
     if (box !== undefined) resources.use(box);
@@ -96,7 +104,7 @@ export class Instance {
     const source = await unlessStopped(openSource(this.#plan.source, this.#contextOf(SOURCE), { stateful }), stop);
     if (source === undefined) return "stopped";
     this.#source = resources.use(source);
-    await this.#runPartitions(source, { sinks, box, breaker: new FloodBreaker(this.#plan.breaker, this.#context.clock) }, stop);
+    await this.#runPartitions(source, { sinks, models, box, breaker: new FloodBreaker(this.#plan.breaker, this.#context.clock) }, stop);
     this.#context.signal.throwIfAborted();
     return stop.aborted ? "stopped" : "finished";
   }
@@ -178,6 +186,10 @@ async function unlessStopped<R extends AsyncDisposable>(opening: Promise<R>, sto
 function sinkSpecs(plan: Plan): Set<SinkSpec> {
   const sides = plan.steps.map((step) => step.side).filter((side) => side !== undefined);
   return new Set([...plan.sinks, ...sides]);
+}
+
+function plannedModels(plan: Plan): readonly PlannedModel[] {
+  return plan.steps.flatMap((step) => step.models ?? []);
 }
 
 /** Keeps the first error and asks the others to stop in an orderly way. */

@@ -1,7 +1,7 @@
 import type { Event } from "../batch.ts";
 import type { RunContext, Step } from "../contracts.ts";
 import type { CallFunction, CallPolicy } from "./call.ts";
-import { callWithPolicy } from "./call.ts";
+import { attemptsOf, callWithPolicy } from "./call.ts";
 import type { FailedRow } from "./ordered-calls.ts";
 import { orderedCalls } from "./ordered-calls.ts";
 
@@ -19,7 +19,7 @@ async function callOne(
 ): Promise<readonly FailedRow[]> {
   const event = events[0] as Event;
   const given = policy.argument === "value" ? event.value : event;
-  const called = await callWithPolicy(policy, fn, () => given, run);
+  const called = await callWithPolicy(policy, attemptsOf(policy, fn, run), () => given, run);
   if (called.how === "failed") return [{ index: 0, error: called.error, tries: called.tries }];
   try {
     if (policy.argument === "value") event.value = called.value;

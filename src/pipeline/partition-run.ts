@@ -2,6 +2,7 @@ import type { Barrier, Batch, Event, Position } from "../batch.ts";
 import type { Counters, OpenContext, Partition, RunContext, Sink, SinkSpec } from "../contracts.ts";
 import type { LetterBox } from "../dead-letter.ts";
 import { DataError, firstThrown, OwnershipLostError } from "../errors.ts";
+import type { OpenModel, PlannedModel } from "../model.ts";
 import { ahead } from "./ahead.ts";
 import { chainSteps } from "./chain.ts";
 import { FailureDesk } from "./failure-desk.ts";
@@ -22,6 +23,7 @@ export interface PartitionRunOptions {
   readonly plan: Plan;
   readonly context: OpenContext;
   readonly sinks: ReadonlyMap<SinkSpec, Sink>;
+  readonly models: ReadonlyMap<PlannedModel, OpenModel>;
   /** The plan's box for dead letters, open. */
   readonly box: LetterBox | undefined;
   readonly breaker: FloodBreaker;
@@ -60,6 +62,7 @@ export async function runPartition(given: Partition, shared: PartitionRunOptions
     failures: desk,
     isSourceAway: options.isSourceAway,
     sink: (spec) => openSink(options.sinks, spec),
+    model: (planned) => openModel(options.models, planned),
   };
   try {
     const checkpoints = await claimed(partition, options, failed);
@@ -219,4 +222,10 @@ function openSink(sinks: ReadonlyMap<SinkSpec, Sink>, spec: SinkSpec): Sink {
   const sink = sinks.get(spec);
   if (sink === undefined) throw new Error(`the plan does not name the ${spec.kind} sink that a step writes to`);
   return sink;
+}
+
+function openModel(models: ReadonlyMap<PlannedModel, OpenModel>, planned: PlannedModel): OpenModel {
+  const model = models.get(planned);
+  if (model === undefined) throw new Error(`the plan does not name the model that step "${planned.options.step}" asks`);
+  return model;
 }

@@ -1,5 +1,6 @@
 import type { Batch } from "../batch.ts";
 import type { Description, RunContext, SinkSpec, SourceSpec, Step } from "../contracts.ts";
+import type { PlannedModel } from "../model.ts";
 import type { PlannedPolicy } from "./error-policy.ts";
 import type { Breaker } from "./flood-breaker.ts";
 
@@ -33,6 +34,8 @@ export interface PlannedStep {
   readonly memory?: { readonly shape: string } | undefined;
   /** A sink beside the main ones, such as a window's late sink. */
   readonly side: SinkSpec | undefined;
+  /** The models that it asks. */
+  readonly models?: readonly PlannedModel[] | undefined;
   /** What becomes of the events that it can't process; undefined: as the plan says. */
   readonly onError?: PlannedPolicy | undefined;
   readonly work: Work;

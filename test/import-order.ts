@@ -44,6 +44,7 @@ const HOMES: readonly { readonly packages: RegExp; readonly parts: readonly stri
   { packages: /^(@platformatic\/kafka|kafkajs)$/, parts: ["kafka"] },
   { packages: /^@nats-io\//, parts: ["nats"] },
   { packages: /^(@hono\/.*|hono|@opentelemetry\/.*|pino|pino-pretty)$/, parts: ["observability"] },
+  { packages: /^(worker-threads-pool|undici|@grpc\/.*|onnxruntime-node)$/, parts: ["models"] },
   { packages: /^convict$/, parts: ["config"] },
   { packages: /^commander$/, parts: ["cli", "main"] },
 ];

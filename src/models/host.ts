@@ -1,4 +1,5 @@
 import type { Lease, OpenContext } from "../contracts.ts";
+import { InfrastructureError } from "../errors.ts";
 import { DEFAULT_MODEL_SETTINGS } from "../model-stats.ts";
 import type { CallerOptions, ModelCaller, ModelOptions, OpenModel, RunnerContext } from "../model.ts";
 import { Batcher } from "./batcher.ts";
@@ -43,7 +44,7 @@ class ModelHost implements AsyncDisposable {
         for (const listener of listeners) listener(reason);
       },
     };
-    const serving = await Serving.load(place, context);
+    const serving = await loadUnlessGivenUp(place, context, opened, unloaded);
     host = new ModelHost(place, opened, { serving, unloaded, listeners });
     listeners.clear();
     return host;
@@ -84,6 +85,30 @@ class ModelHost implements AsyncDisposable {
     await this.batcher[Symbol.asyncDispose]();
     this.#unloaded.abort();
   }
+}
+
+/**
+ * Loads the first version. Whoever opens a model first can be given up meanwhile: then the loading is too, and those that wait for the
+ * same copy try again.
+ */
+async function loadUnlessGivenUp(
+  place: Place,
+  context: Omit<RunnerContext, "events">,
+  opened: OpenContext,
+  unloaded: AbortController,
+): Promise<Serving> {
+  const giveUp = () => unloaded.abort(opened.signal.reason);
+  opened.signal.addEventListener("abort", giveUp, { once: true });
+  try {
+    const serving = await Serving.load(place, context);
+    if (!opened.signal.aborted) return serving;
+    await serving[Symbol.asyncDispose]();
+  } catch (error) {
+    if (!opened.signal.aborted) throw error;
+  } finally {
+    opened.signal.removeEventListener("abort", giveUp);
+  }
+  throw new InfrastructureError(`the ${place.kind} model was not loaded: task "${opened.task.id}", which opened it first, was given up`);
 }
 
 /** A host as one step has it. */

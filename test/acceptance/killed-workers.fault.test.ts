@@ -15,9 +15,9 @@ import type { keyedBids } from "./bids.ts";
 import { relayedBids } from "./bids.ts";
 import { Load } from "./load.ts";
 
-const KILLS = Number(process.env["MILLRACE_TEST_KILLS"] ?? 10);
+const KILLS = Number(process.env["MILLRACE_TEST_KILLS"] ?? 6);
 const SEED = Number(process.env["MILLRACE_TEST_SEED"] ?? 1);
-const STOPS = 3;
+const STOPS = 2;
 const PARTITIONS = 4;
 /** Events per second while workers are killed. */
 const RATE = 4000;

@@ -81,6 +81,11 @@ export class ModelError extends MillraceError {
   }
 }
 
+/** A model can't take this input: its shape, type or range is wrong. It would be refused again. */
+export class InputError extends MillraceError {
+  override readonly name = "InputError";
+}
+
 /** Something that Millrace depends on is away or refuses: it may pass later, so it is waited for and tried again. */
 export class InfrastructureError extends MillraceError {
   override readonly name: string = "InfrastructureError";

@@ -241,7 +241,7 @@ export function failed(error: unknown): never {
 }
 
 /** A model gave another number of results than it was given inputs, so nobody knows which is whose: a bug, of no event. */
-class RowCountError extends TypeError {
+export class RowCountError extends TypeError {
   override readonly name = "RowCountError";
 }
 

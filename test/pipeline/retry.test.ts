@@ -3,10 +3,11 @@ import { test } from "node:test";
 
 import fc from "fast-check";
 import type { CallOptions } from "millrace";
-import { DataError, failed, from, InfrastructureError, RetryableError } from "millrace";
+import { DataError, failed, from, InfrastructureError, ModelError, RetryableError } from "millrace";
 import { advance, runPipeline } from "millrace/testing";
 
-import { waitBefore } from "../../src/pipeline/retry.ts";
+import { InputError } from "../../src/errors.ts";
+import { mayPass, waitBefore } from "../../src/pipeline/retry.ts";
 import { boxOf, sinkOf, sourceOf } from "./source-of.ts";
 
 const numbers = (count: number) => Array.from({ length: count }, (_, value) => ({ value }));
@@ -18,6 +19,12 @@ test("the wait before a retry is between half of the back-off and all of it, and
   assert.equal(waitBefore(2, 3, [new Error("other"), asks], chance(1)), 9000);
   assert.equal(waitBefore(2, 3, [new RetryableError("soon", { retryAfter: 10 })], chance(1)), 8000);
   assert.equal(waitBefore(0, 1, [new RetryableError("never", { retryAfter: Number.MAX_VALUE })], chance(1)), 3_600_000);
+});
+
+test("what a model can't take is not tried again, what it failed at is", () => {
+  const model = { name: "digits", version: "1" };
+  assert.equal(mayPass(new ModelError(model, new InputError("expected 784 numbers"))), false);
+  assert.equal(mayPass(new ModelError(model, new Error("out of memory"))), true);
 });
 
 /** Runs one call whose attempts fail with these errors, by the number of the attempt. */

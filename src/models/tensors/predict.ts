@@ -1,0 +1,32 @@
+import { ModelError } from "../../errors.ts";
+import type { ModelIdentity } from "../../model-stats.ts";
+import { failed } from "../../pipeline/infer.ts";
+import { packRows } from "./pack.ts";
+import type { Tensor, TensorType } from "./tensor.ts";
+import { unpackRows } from "./unpack.ts";
+
+/** A model over tensors. */
+export interface TensorModel {
+  readonly identity: ModelIdentity;
+  readonly inputs: readonly TensorType[];
+  /** One output tensor or more, each with as many rows as the inputs have. */
+  run(inputs: readonly Tensor[], rowCount: number): Promise<readonly Tensor[]>;
+}
+
+/**
+ * Asks a model over tensors for rows: a row that is no input of it fails alone, the others are answered.
+ * @returns one output for each row, in order
+ */
+export async function predictRows(model: TensorModel, rows: readonly unknown[]): Promise<ArrayLike<unknown>> {
+  const { packed, bad } = packRows(rows, model.inputs);
+  const [first] = packed;
+  if (first !== undefined && first.rows.length === rows.length) return unpackRows(await model.run(first.tensors, rows.length), rows.length);
+  const outputs: unknown[] = Array.from({ length: rows.length });
+  for (const { index, error } of bad) outputs[index] = failed(new ModelError(model.identity, error));
+  for (const { tensors, rows: indexes } of packed) {
+    // One after the other: whoever asks knows how many calls the model takes at a time.
+    const answered = unpackRows(await model.run(tensors, indexes.length), indexes.length);
+    for (const [at, index] of indexes.entries()) outputs[index] = answered[at];
+  }
+  return outputs;
+}

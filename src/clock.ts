@@ -27,7 +27,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** Waits for something, but not for longer than `ms` milliseconds if that is given. Returns whether it is done; throws what it rejects with. */
 export async function within(done: PromiseLike<unknown>, ms: number | undefined, clock: Clock = systemClock): Promise<boolean> {
   const time = Promise.withResolvers<boolean>();
-  const cancel = ms === undefined ? () => undefined : clock.after(ms, () => time.resolve(false));
+  const cancel = ms === undefined ? () => undefined : clock.after(ms, () => time.resolve(false), "deadline");
   try {
     return await Promise.race([done.then(() => true), time.promise]);
   } finally {

@@ -34,6 +34,8 @@ export interface ObservedModel {
   versions(): readonly ObservedVersion[];
   /** Why it can't work now, as by a broken circuit; undefined when it can. */
   waits(): string | undefined;
+  /** Why the newest version could not be loaded, so that the one before it goes on; undefined when it could. */
+  refusal(): string | undefined;
   /** Loads the model anew beside the one that serves, and puts it in its place. Rejects, and leaves the old one, when it can't be loaded. */
   reload(): Promise<ModelIdentity>;
 }

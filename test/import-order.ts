@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "dead-letter",
     "duration",
     "errors",
+    "folder-changes",
     "model-stats",
     "near-miss",
     "result-ids",

@@ -68,6 +68,7 @@ class ModelHost implements AsyncDisposable {
       kind: place.kind,
       versions: () => this.serving.versions(),
       waits: () => this.#waits,
+      refusal: () => this.serving.refusal,
       reload: () => this.serving.reload(),
     });
   }

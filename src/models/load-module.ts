@@ -11,10 +11,24 @@ import type { Model } from "../model.ts";
 export interface ModelModule {
   readonly model: Model;
   readonly identity: ModelIdentity;
+  /** To be called when it is unloaded: another may then be the same module. */
+  readonly release: () => void;
 }
 
+/** A module as it was imported. */
+interface ImportedModule {
+  readonly url: string;
+  /** SHA-256 of its file, in hex. */
+  readonly hash: string;
+  inUse: boolean;
+}
+
+/** By the URL of its file. Node keeps all that it has imported. */
+const importedModules = new Map<string, ImportedModule[]>();
+
 /**
- * Imports a model's file: its default export is what `defineModel` gives, or a function for `predict`.
+ * Imports a model's file as it is now. What is in use already is imported once more, as a module of its own: a version that loads
+ * beside one that serves must not share its variables. Its default export is what `defineModel` gives, or a function for `predict`.
  * @param url as `import.meta.resolve("./model.ts")` gives it
  * @throws {ConfigError} when there is no such file, it can't be imported, or exports no model
  */
@@ -26,16 +40,33 @@ export async function loadModule(url: string): Promise<ModelModule> {
   } catch (error) {
     throw new ConfigError([{ where: file, what: `the model can't be read: ${messageOf(error)}` }]);
   }
-  let imported: { readonly default?: unknown };
+  const hash = createHash("sha256").update(bytes).digest("hex");
+  const imported = moduleFor(url, hash);
+  let exported: unknown;
   try {
-    imported = (await import(url)) as typeof imported;
+    exported = ((await import(imported.url)) as { readonly default?: unknown }).default;
   } catch (error) {
     throw new ConfigError([{ where: file, what: `the model can't be imported: ${messageOf(error)}` }], { cause: error });
   }
-  const model = modelOf(file, imported.default);
+  const model = modelOf(file, exported);
   const name = model.name ?? nameOf(file);
-  const version = model.version ?? createHash("sha256").update(bytes).digest("hex").slice(0, 8);
-  return { model, identity: { name, version } };
+  const version = model.version ?? hash.slice(0, 8);
+  return { model, identity: { name, version }, release: () => void (imported.inUse = false) };
+}
+
+/** One that is not in use: the first of a file has its own URL, for breakpoints, and later ones a query behind it. */
+function moduleFor(url: string, hash: string): ImportedModule {
+  const known = importedModules.get(url) ?? [];
+  const free = known.find((module) => !module.inUse && module.hash === hash);
+  if (free !== undefined) {
+    free.inUse = true;
+    return free;
+  }
+  const own = new URL(url);
+  if (known.length > 0) own.searchParams.set("import", String(known.length + 1));
+  const imported = { url: known.length === 0 ? url : own.href, hash, inUse: true };
+  importedModules.set(url, [...known, imported]);
+  return imported;
 }
 
 function modelOf(file: string, exported: unknown): Model {

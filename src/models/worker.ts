@@ -29,14 +29,25 @@ export function worker<M extends AnyModel = Model>(url: string, options: WorkerO
 }
 
 async function loadInWorker(url: string, settings: unknown, { signal }: RunnerContext): Promise<ModelRunner> {
-  const { model, identity } = await loadModule(url);
-  await model.load?.({ settings, signal });
-  if (model.warmUp !== undefined) await model.predict(model.warmUp, { signal });
+  const { model, identity, release } = await loadModule(url);
+  try {
+    await model.load?.({ settings, signal });
+    if (model.warmUp !== undefined) await model.predict(model.warmUp, { signal });
+  } catch (error) {
+    release();
+    throw error;
+  }
   return {
     identity,
     types: { inputs: model.inputs, outputs: model.outputs },
     capacity: 1,
     run: async (rows, call) => await model.predict(rows, { signal: call.signal }),
-    [Symbol.asyncDispose]: async () => void (await model.unload?.()),
+    [Symbol.asyncDispose]: async () => {
+      try {
+        await model.unload?.();
+      } finally {
+        release();
+      }
+    },
   };
 }

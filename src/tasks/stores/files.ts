@@ -3,9 +3,9 @@ import { join } from "node:path";
 
 import type { Fault } from "../../errors.ts";
 import { InfrastructureError, messageOf } from "../../errors.ts";
+import { folderChanges } from "../../folder-changes.ts";
 import { resolveReferences } from "../../secrets.ts";
 import { pathText } from "../schema-issues.ts";
-import { folderChanges } from "./folder-changes.ts";
 import type { StoreContents, StoredTask, TaskStore } from "./store.ts";
 import { parseTaskFile, TaskFileError } from "./task-file.ts";
 import type { WrittenTask } from "./task-file.ts";

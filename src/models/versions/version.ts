@@ -1,0 +1,139 @@
+import { MillraceError, ModelError, PlannedStop } from "../../errors.ts";
+import type { ModelIdentity, ModelStats } from "../../model-stats.ts";
+import type { ModelAnswer, ModelCall, ModelRunner, RunnerContext } from "../../model.ts";
+import { classOf } from "../../pipeline/error-class.ts";
+import { checkRows } from "../../pipeline/infer.ts";
+import type { Place } from "../place.ts";
+
+/** What versions are loaded with: what they share. */
+export type ServingContext = Omit<RunnerContext, "events">;
+
+/** The version that had a call was given up before it answered: another is to answer it. */
+export class VersionGivenUp extends Error {}
+
+/** What a version says of why it can't work now: heard once it serves. */
+export class Voice {
+  #reason: string | undefined;
+  #listener: ((reason: string | undefined) => void) | undefined;
+
+  /** @param listener hears it from the beginning */
+  constructor(listener?: (reason: string | undefined) => void) {
+    this.#listener = listener;
+  }
+
+  say(reason: string | undefined): void {
+    this.#reason = reason;
+    this.#listener?.(reason);
+  }
+
+  heardBy(listener: (reason: string | undefined) => void): void {
+    this.#listener = listener;
+    listener(this.#reason);
+  }
+
+  mute(): void {
+    this.#listener = undefined;
+  }
+}
+
+/** One version of a model, loaded, with the calls that it has under way. */
+export class Version implements AsyncDisposable {
+  readonly runner: ModelRunner;
+  readonly stats: ModelStats;
+  readonly voice: Voice;
+  readonly #clock: RunnerContext["clock"];
+  readonly #unwanted: AbortController;
+  /** Of the calls under way: each is ended by it. */
+  readonly #calls = new Set<(reason: VersionGivenUp) => void>();
+  #quiet: PromiseWithResolvers<void> | undefined;
+
+  static async load(place: Place, context: ServingContext, voice: Voice): Promise<Version> {
+    const stats = noStats();
+    const unwanted = new AbortController();
+    const follow = () => unwanted.abort(context.signal.reason);
+    context.signal.addEventListener("abort", follow, { once: true });
+    if (context.signal.aborted) follow();
+    const events = { restarted: () => void (stats.restarts += 1) };
+    const waiting = (reason: string | undefined) => voice.say(reason);
+    const runner = await place.load({ ...context, signal: unwanted.signal, waiting, events });
+    unwanted.signal.addEventListener("abort", () => context.signal.removeEventListener("abort", follow), { once: true });
+    return new Version({ runner, stats, voice }, context.clock, unwanted);
+  }
+
+  private constructor(parts: Pick<Version, "runner" | "stats" | "voice">, clock: RunnerContext["clock"], unwanted: AbortController) {
+    this.runner = parts.runner;
+    this.stats = parts.stats;
+    this.voice = parts.voice;
+    this.#clock = clock;
+    this.#unwanted = unwanted;
+  }
+
+  get identity(): ModelIdentity {
+    return this.runner.identity;
+  }
+
+  /** @throws {VersionGivenUp} when it is given up before it has answered */
+  async send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
+    const { stats, runner } = this;
+    const begin = this.#clock.elapsed();
+    stats.calls += 1;
+    stats.rows += rows.length;
+    stats.inFlight += 1;
+    try {
+      return { outputs: checkRows(await this.#run(rows, call), rows.length), identity: runner.identity };
+    } catch (error) {
+      if (call.signal.aborted || error instanceof VersionGivenUp) throw error;
+      const name = classOf(error);
+      stats.errors.set(name, (stats.errors.get(name) ?? 0) + 1);
+      throw error instanceof MillraceError ? error : new ModelError(runner.identity, error);
+    } finally {
+      stats.inFlight -= 1;
+      stats.predictSeconds += (this.#clock.elapsed() - begin) / 1000;
+    }
+  }
+
+  #run(rows: readonly unknown[], call: ModelCall): Promise<ArrayLike<unknown>> {
+    return new Promise((resolve, reject) => {
+      this.#calls.add(reject);
+      const over = () => {
+        this.#calls.delete(reject);
+        if (this.#calls.size === 0) this.#quiet?.resolve();
+      };
+      this.runner.run(rows, call).then(
+        (outputs) => {
+          over();
+          resolve(outputs);
+        },
+        (error: unknown) => {
+          over();
+          // Whatever ended it, as it was.
+          // oxlint-disable-next-line prefer-promise-reject-errors
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** Settles when it has no call under way. It must get no more. */
+  async drained(): Promise<void> {
+    if (this.#calls.size === 0) return;
+    this.#quiet ??= Promise.withResolvers();
+    await this.#quiet.promise;
+  }
+
+  /** Ends the calls that are under way, for another version to answer them. */
+  giveUp(): void {
+    const reason = new VersionGivenUp();
+    for (const end of this.#calls) end(reason);
+    this.#calls.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#unwanted.abort(new PlannedStop("this version of the model is not wanted any more"));
+    await this.runner[Symbol.asyncDispose]();
+  }
+}
+
+function noStats(): ModelStats {
+  return { calls: 0, rows: 0, inFlight: 0, queued: 0, queueSeconds: 0, predictSeconds: 0, restarts: 0, errors: new Map() };
+}

@@ -8,6 +8,7 @@ import type { LetterBox } from "./dead-letter.ts";
 import type { DataError } from "./errors.ts";
 import type { ModelRegistry, ModelSettings } from "./model-stats.ts";
 import type { OpenModel, PlannedModel } from "./model.ts";
+import type { CallTracer } from "./tracing.ts";
 import type { Format } from "./values.ts";
 
 /** A logger in pino's form: fields first, then a message. Fields never hold payloads or secrets. */
@@ -75,6 +76,8 @@ export interface OpenContext {
   readonly modelSettings?: ModelSettings | undefined;
   /** Told of the models that are opened; default: nobody is. */
   readonly models?: ModelRegistry | undefined;
+  /** Records the calls of models as spans; default: nothing does, and nothing is spent on it. */
+  readonly tracer?: CallTracer | undefined;
   /** Takes the task's secrets out of a text that others will see; default: it has none. */
   readonly hide?: ((text: string) => string) | undefined;
   /**

@@ -168,7 +168,10 @@ export interface ModelRunner extends AsyncDisposable {
 }
 
 /** What a place loads a model with. */
-export interface RunnerContext extends Pick<OpenContext, "shared" | "logger" | "clock" | "directory" | "random" | "hide" | "mode"> {
+export interface RunnerContext extends Pick<
+  OpenContext,
+  "shared" | "logger" | "clock" | "directory" | "random" | "hide" | "mode" | "tracer"
+> {
   /** Aborts when the model is not wanted any more. */
   readonly signal: AbortSignal;
   readonly settings: ModelSettings;

@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "result-ids",
     "secrets",
     "tokens",
+    "tracing",
     "values",
     "version",
     "virtual-clock",

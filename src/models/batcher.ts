@@ -1,10 +1,14 @@
 import type { Clock } from "../clock.ts";
+import type { ModelStats } from "../model-stats.ts";
+import { countQueued } from "../model-stats.ts";
 import type { Batching, CallerOptions, ModelAnswer, ModelCall, ModelCaller } from "../model.ts";
 
 /** What a batcher sends joined rows to. */
 export interface BatchTarget {
   /** How many calls it works on at a time. */
   readonly capacity: number;
+  /** Where the time that calls waited is counted: of the version that is sent to next. */
+  readonly stats: ModelStats;
   send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer>;
 }
 
@@ -18,9 +22,17 @@ export class Batcher implements AsyncDisposable {
 
   caller(_options: CallerOptions, _batching: Batching): ModelCaller {
     return {
-      predict: (inputs, call) => this.#target.send(inputs, call),
+      predict: (inputs, call) => {
+        countQueued(this.#target.stats, 0);
+        return this.#target.send(inputs, call);
+      },
       [Symbol.dispose]: () => undefined,
     };
+  }
+
+  /** Rows that wait for their turn now. */
+  get queued(): number {
+    return 0;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -37,6 +37,7 @@ class ModelHost implements AsyncDisposable {
       random: opened.random,
       hide: opened.hide,
       mode: opened.mode,
+      tracer: opened.tracer,
       settings: opened.modelSettings ?? DEFAULT_MODEL_SETTINGS,
       signal: unloaded.signal,
       waiting: (reason) => {
@@ -67,6 +68,7 @@ class ModelHost implements AsyncDisposable {
       key: `${place.kind} ${place.key}`,
       kind: place.kind,
       versions: () => this.serving.versions(),
+      queued: () => this.batcher.queued,
       waits: () => this.#waits,
       refusal: () => this.serving.refusal,
       reload: () => this.serving.reload(),

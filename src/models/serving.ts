@@ -1,6 +1,6 @@
 import { within } from "../clock.ts";
 import { InfrastructureError, messageOf, PlannedStop } from "../errors.ts";
-import type { ModelIdentity, ObservedVersion } from "../model-stats.ts";
+import type { ModelIdentity, ModelStats, ObservedVersion } from "../model-stats.ts";
 import type { ModelAnswer, ModelCall } from "../model.ts";
 import type { Place } from "./place.ts";
 import type { Contents } from "./versions/file-contents.ts";
@@ -53,6 +53,10 @@ export class Serving implements AsyncDisposable {
 
   get identity(): ModelIdentity {
     return this.#current.identity;
+  }
+
+  get stats(): ModelStats {
+    return this.#current.stats;
   }
 
   get capacity(): number {

@@ -1,5 +1,6 @@
 import { MillraceError, ModelError, PlannedStop } from "../../errors.ts";
 import type { ModelIdentity, ModelStats } from "../../model-stats.ts";
+import { countCall, countEnd, countError, noModelStats } from "../../model-stats.ts";
 import type { ModelAnswer, ModelCall, ModelRunner, RunnerContext } from "../../model.ts";
 import { classOf } from "../../pipeline/error-class.ts";
 import { checkRows } from "../../pipeline/infer.ts";
@@ -41,14 +42,16 @@ export class Version implements AsyncDisposable {
   readonly runner: ModelRunner;
   readonly stats: ModelStats;
   readonly voice: Voice;
+  readonly #kind: string;
   readonly #clock: RunnerContext["clock"];
+  readonly #tracer: RunnerContext["tracer"];
   readonly #unwanted: AbortController;
   /** Of the calls under way: each is ended by it. */
   readonly #calls = new Set<(reason: VersionGivenUp) => void>();
   #quiet: PromiseWithResolvers<void> | undefined;
 
   static async load(place: Place, context: ServingContext, voice: Voice): Promise<Version> {
-    const stats = noStats();
+    const stats = noModelStats();
     const unwanted = new AbortController();
     const follow = () => unwanted.abort(context.signal.reason);
     context.signal.addEventListener("abort", follow, { once: true });
@@ -57,14 +60,21 @@ export class Version implements AsyncDisposable {
     const waiting = (reason: string | undefined) => voice.say(reason);
     const runner = await place.load({ ...context, signal: unwanted.signal, waiting, events });
     unwanted.signal.addEventListener("abort", () => context.signal.removeEventListener("abort", follow), { once: true });
-    return new Version({ runner, stats, voice }, context.clock, unwanted);
+    return new Version({ runner, stats, voice }, place.kind, context, unwanted);
   }
 
-  private constructor(parts: Pick<Version, "runner" | "stats" | "voice">, clock: RunnerContext["clock"], unwanted: AbortController) {
+  private constructor(
+    parts: Pick<Version, "runner" | "stats" | "voice">,
+    kind: string,
+    context: Pick<RunnerContext, "clock" | "tracer">,
+    unwanted: AbortController,
+  ) {
     this.runner = parts.runner;
     this.stats = parts.stats;
     this.voice = parts.voice;
-    this.#clock = clock;
+    this.#kind = kind;
+    this.#clock = context.clock;
+    this.#tracer = context.tracer;
     this.#unwanted = unwanted;
   }
 
@@ -76,19 +86,19 @@ export class Version implements AsyncDisposable {
   async send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
     const { stats, runner } = this;
     const begin = this.#clock.elapsed();
-    stats.calls += 1;
-    stats.rows += rows.length;
-    stats.inFlight += 1;
+    countCall(stats, rows.length);
+    const span = this.#tracer?.begin({ model: runner.identity, kind: this.#kind, events: call.events });
+    let failure: string | undefined;
     try {
       return { outputs: checkRows(await this.#run(rows, call), rows.length), identity: runner.identity };
     } catch (error) {
+      failure = classOf(error);
       if (call.signal.aborted || error instanceof VersionGivenUp) throw error;
-      const name = classOf(error);
-      stats.errors.set(name, (stats.errors.get(name) ?? 0) + 1);
+      countError(stats, failure);
       throw error instanceof MillraceError ? error : new ModelError(runner.identity, error);
     } finally {
-      stats.inFlight -= 1;
-      stats.predictSeconds += (this.#clock.elapsed() - begin) / 1000;
+      countEnd(stats, (this.#clock.elapsed() - begin) / 1000);
+      span?.end(failure);
     }
   }
 
@@ -132,8 +142,4 @@ export class Version implements AsyncDisposable {
     this.#unwanted.abort(new PlannedStop("this version of the model is not wanted any more"));
     await this.runner[Symbol.asyncDispose]();
   }
-}
-
-function noStats(): ModelStats {
-  return { calls: 0, rows: 0, inFlight: 0, queued: 0, queueSeconds: 0, predictSeconds: 0, restarts: 0, errors: new Map() };
 }

@@ -5,6 +5,14 @@
 import type { Event } from "./batch.ts";
 import type { ModelIdentity } from "./model-stats.ts";
 
+/** Where spans are sent to. May hold a password. */
+export interface TracingSettings {
+  /** An OpenTelemetry collector's address for OTLP over HTTP: `http://collector:4318`. */
+  readonly endpoint: string;
+  /** The share of a model's calls that are recorded, from 0 to 1. */
+  readonly sample: number;
+}
+
 /** A call of a model that begins. */
 export interface TracedCall {
   readonly model: ModelIdentity;

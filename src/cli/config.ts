@@ -19,7 +19,12 @@ export async function config(flags: ConfigFlags, surroundings: Surroundings): Pr
 }
 
 function explanation([path, leaf]: readonly [string, Leaf]): string {
-  const variable = environmentName(path) + (mayHoldSecret(leaf) ? `, or ${environmentName(path)}_FILE` : "");
+  const own = environmentName(path);
+  const variables = [
+    own,
+    ...(mayHoldSecret(leaf) ? [`${own}_FILE`] : []),
+    ...(leaf.standardVariable === undefined ? [] : [leaf.standardVariable]),
+  ];
   const limits = [
     ...(leaf.choices === undefined ? [] : [`one of ${leaf.choices.join(", ")}`]),
     ...(leaf.format === "whole" && leaf.min !== undefined ? [`at least ${leaf.min}`] : []),
@@ -28,7 +33,7 @@ function explanation([path, leaf]: readonly [string, Leaf]): string {
     ...(leaf.max === undefined ? [] : [`at most ${leaf.max}`]),
     `default ${valueText(leaf.default)}`,
   ];
-  return `${path} (${variable})\n  ${leaf.doc}\n  ${limits.join("; ")}\n`;
+  return `${path} (${variables.join(", or ")})\n  ${leaf.doc}\n  ${limits.join("; ")}\n`;
 }
 
 /** `[{ name, value, origin }]`. */

@@ -51,6 +51,8 @@ export function contextOf(
     clock: systemClock,
     signal,
     mode,
+    // Under a debugger a model is best where its breakpoints are: in this process.
+    modelSettings: mode === "debug" ? { ...settings.models, parallelWorkers: 0 } : settings.models,
     hide: (text) => redact(text, task.secrets),
     // Whoever calls this has logged the reason, and here nobody else asks for it.
     waiting: () => undefined,

@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import type { KafkaConnection, SaslCredentials, TlsFiles } from "../connections.ts";
 import { parseDuration } from "../duration.ts";
 import { messageOf, type Fault } from "../errors.ts";
+import type { TracingSettings } from "../tracing.ts";
 import { checkpointStore } from "./checkpoint-store.ts";
 import { parseSize, type Problem } from "./formats.ts";
 import { originText, type BackOffSettings, type LogSettings, type Origin, type Settings } from "./settings.ts";
@@ -60,6 +61,7 @@ export class SettingsBuilder {
         startTimeout: this.#ms("worker.startTimeout"),
         rssLimit: parseSize(this.#values["worker.rssLimit"]),
       },
+      models: { maxThreads: this.#number("models.maxThreads"), parallelWorkers: this.#number("models.parallelWorkers") },
       restart: { ...this.#range("restart"), resetAfter: this.#ms("restart.resetAfter") },
       quarantine: { ...this.#range("quarantine"), after: this.#number("quarantine.after") },
       kafka: this.#kafka(),
@@ -72,6 +74,7 @@ export class SettingsBuilder {
       },
       shutdown: { timeout: this.#ms("shutdown.timeout") },
       log: { level: this.#text("log.level") as LogSettings["level"], format: this.#text("log.format") as LogSettings["format"] },
+      tracing: this.#tracing(),
     };
   }
 
@@ -125,6 +128,11 @@ export class SettingsBuilder {
     }
     this.#secrets.push(...(text ?? "").split("\n").filter((line) => /^[A-Za-z0-9._-]{40,}\s*$/.test(line)));
     return text;
+  }
+
+  #tracing(): TracingSettings | undefined {
+    if (!this.#given("tracing.endpoint")) return undefined;
+    return { endpoint: this.#text("tracing.endpoint"), sample: this.#number("tracing.sample") };
   }
 
   #adminHost(): string {

@@ -21,6 +21,7 @@ export interface EnvironmentSettings {
  * Reads the environment. An empty variable counts as not set. Passwords, and URLs that may hold one, can also be given as
  * NAME_FILE, the path of a file that holds it. A misspelt variable is a fault, with three exceptions: MILLRACE_TEST_…
  * and MILLRACE_BENCH_…, which our own tests and benchmarks use, and what Kubernetes sets for a Service called `millrace`.
+ * A variable of another's standard counts where none of Millrace's own gives the setting.
  * @param folder where relative paths of NAME_FILE count from
  */
 export function readEnvironment(environment: Readonly<Record<string, string | undefined>>, folder: string): EnvironmentSettings {
@@ -47,6 +48,12 @@ export function readEnvironment(environment: Readonly<Record<string, string | un
     } catch (error) {
       faults.push({ where: name, what: `the file with ${path} can't be read: ${messageOf(error)}` });
     }
+  }
+  for (const [path, { standardVariable }] of leaves) {
+    const text = standardVariable === undefined ? undefined : environment[standardVariable];
+    if (standardVariable === undefined || text === undefined || text === "" || names.has(path)) continue;
+    names.set(path, standardVariable);
+    env[environmentName(path)] = text;
   }
   return { env, names, faults };
 }

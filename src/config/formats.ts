@@ -23,6 +23,8 @@ export interface Leaf {
   readonly min?: number;
   /** The most. */
   readonly max?: number;
+  /** An environment variable by another's standard that gives it where Millrace's own variable does not. */
+  readonly standardVariable?: string;
   /** What a `choice` can be. */
   readonly choices?: readonly string[];
   /** What URLs may begin with. */
@@ -46,6 +48,7 @@ interface Format {
 
 export type FormatName =
   | "whole"
+  | "share"
   | "duration"
   | "size"
   | "choice"
@@ -63,6 +66,7 @@ export type FormatName =
 /** By name, as the schema names them. */
 export const formats: Readonly<Record<FormatName, Format>> = {
   whole: { fromText: numberFromText, check: (value, leaf) => must(isWithin(value, leaf), value, leaf, wholeForm(leaf)) },
+  share: { fromText: numberFromText, check: (value, leaf) => must(isShare(value), value, leaf, "a number from 0 to 1") },
   duration: { fromText: numberFromText, check: checkDuration },
   size: { fromText: numberFromText, check: checkSize },
   choice: {
@@ -136,6 +140,10 @@ function jsonOr(text: string): unknown {
 
 function isWithin(value: unknown, leaf: Leaf): boolean {
   return Number.isSafeInteger(value) && (value as number) >= (leaf.min ?? 0) && (value as number) <= (leaf.max ?? Number.MAX_SAFE_INTEGER);
+}
+
+function isShare(value: unknown): boolean {
+  return typeof value === "number" && value >= 0 && value <= 1;
 }
 
 function wholeForm(leaf: Leaf): string {

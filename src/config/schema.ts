@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from "node:os";
 
+import { DEFAULT_MODEL_SETTINGS } from "../model-stats.ts";
 import type { Leaf } from "./formats.ts";
 
 /** A map of settings. No setting's name holds a dot. */
@@ -44,6 +45,22 @@ export const schema: Section = {
       nullable: true,
       min: 64 * 1024 ** 2,
       doc: "A worker whose resident memory passes this is replaced; null for no limit.",
+    },
+  },
+  models: {
+    maxThreads: {
+      format: "whole",
+      default: DEFAULT_MODEL_SETTINGS.maxThreads,
+      min: 1,
+      max: 1024,
+      doc: "The most threads for models that live at a time in a worker process, over all models.",
+    },
+    parallelWorkers: {
+      format: "whole",
+      default: DEFAULT_MODEL_SETTINGS.parallelWorkers,
+      min: 0,
+      max: 1024,
+      doc: "Threads or processes of a model in each worker where the product does not say; 0: models run in the worker itself.",
     },
   },
   restart: {
@@ -139,6 +156,17 @@ export const schema: Section = {
       default: "auto",
       doc: "auto: readable lines in a terminal, else JSON lines.",
     },
+  },
+  tracing: {
+    endpoint: {
+      format: "url",
+      schemes: ["http", "https"],
+      default: null,
+      nullable: true,
+      standardVariable: "OTEL_EXPORTER_OTLP_ENDPOINT",
+      doc: "Where spans of model calls are sent as OTLP over HTTP, such as http://127.0.0.1:4318. Default: tracing is off.",
+    },
+    sample: { format: "share", default: 1, min: 0, max: 1, doc: "The share of model calls of which spans are sent, from 0 to 1." },
   },
 };
 

@@ -7,6 +7,8 @@
 import type { CheckpointSettings } from "../checkpoint-settings.ts";
 import type { Connections } from "../connections.ts";
 import type { Fault } from "../errors.ts";
+import type { ModelSettings } from "../model-stats.ts";
+import type { TracingSettings } from "../tracing.ts";
 
 export interface Settings extends Connections {
   /** The settings file that was read, absolute; undefined when there was none. */
@@ -19,12 +21,15 @@ export interface Settings extends Connections {
   /** Worker processes, at least 1. */
   readonly workers: number;
   readonly worker: WorkerSettings;
+  readonly models: ModelSettings;
   readonly restart: BackOffSettings;
   readonly quarantine: QuarantineSettings;
   readonly admin: AdminSettings;
   readonly checkpoint: CheckpointSettings;
   readonly shutdown: ShutdownSettings;
   readonly log: LogSettings;
+  /** Undefined: tracing is off. */
+  readonly tracing: TracingSettings | undefined;
 }
 
 /** Where tasks are kept. */

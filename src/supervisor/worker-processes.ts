@@ -87,11 +87,11 @@ export class WorkerProcesses implements Processes {
   }
 
   #begin(number: number): ToWorker {
-    const { kafka, nats, redis, worker, directory, checkpoint } = this.#settings;
+    const { kafka, nats, redis, worker, directory, checkpoint, models, tracing } = this.#settings;
     const connections = { kafka, nats, redis };
     const { heartbeat, rssLimit } = worker;
     const places = { connections, checkpoint, misfit: this.#misfit, directory };
-    return { type: "begin", number, supervisor: process.pid, ...places, log: this.#log, heartbeat, rssLimit };
+    return { type: "begin", number, supervisor: process.pid, ...places, models, tracing, log: this.#log, heartbeat, rssLimit };
   }
 
   /** Settles when nothing more is to come, or soon after the process has ended. */

@@ -50,6 +50,7 @@ function begin(message: Begin): Host {
     connections: message.connections,
     checkpoint: message.checkpoint,
     misfit: message.misfit,
+    modelSettings: message.models,
     directory: message.directory,
     shared: openSharedResources(),
     logger,

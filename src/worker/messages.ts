@@ -5,8 +5,10 @@
 import type { CheckpointSettings } from "../checkpoint-settings.ts";
 import type { Connections } from "../connections.ts";
 import type { Counters } from "../contracts.ts";
+import type { ModelSettings } from "../model-stats.ts";
 import type { LogOptions } from "../observability/logs.ts";
 import type { TaskDefinition } from "../tasks/task.ts";
+import type { TracingSettings } from "../tracing.ts";
 
 /** Numbers one attempt to run an instance of a task. Never used twice by one supervisor, so late messages are told apart. */
 export type RunId = number;
@@ -35,6 +37,9 @@ export type ToWorker =
       readonly checkpoint: CheckpointSettings;
       /** What becomes of saved state that does not fit its pipeline any more. */
       readonly misfit: "refuse" | "reset";
+      readonly models: ModelSettings;
+      /** Undefined: tracing is off. */
+      readonly tracing: TracingSettings | undefined;
       /** What relative paths of files count from. */
       readonly directory: string;
       readonly log: LogOptions;

@@ -4,6 +4,7 @@ import { systemClock } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import type { Counters, Logger, OpenContext, SharedResources, TaskIdentity } from "../contracts.ts";
 import { InfrastructureError, messageOf, MillraceError, NotReadyError, PlannedStop } from "../errors.ts";
+import type { ModelSettings } from "../model-stats.ts";
 import { FloodError } from "../pipeline/flood-breaker.ts";
 import { createInstance, type Instance } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";
@@ -21,6 +22,7 @@ export interface RunSurroundings {
   readonly checkpoint: CheckpointSettings;
   /** What becomes of saved state that does not fit its pipeline any more. */
   readonly misfit: "refuse" | "reset";
+  readonly modelSettings: ModelSettings;
   /** What relative paths of files count from. */
   readonly directory: string;
   readonly shared: SharedResources;
@@ -113,6 +115,7 @@ export class Run {
       clock: systemClock,
       signal: this.#abandon.signal,
       mode: "run",
+      modelSettings: this.#surroundings.modelSettings,
       hide: (text) => this.#shown(text),
       waiting: (reason) => {
         waitsFor = reason === undefined ? undefined : this.#shown(reason);

@@ -8,6 +8,7 @@ import { loadSettings, readSettings } from "../../src/config/load.ts";
 import { environmentName, leaves } from "../../src/config/schema.ts";
 import { originText, type LoadedSettings } from "../../src/config/settings.ts";
 import { ConfigError, type Fault } from "../../src/errors.ts";
+import { DEFAULT_MODEL_SETTINGS } from "../../src/model-stats.ts";
 
 interface Given {
   /** The text of config/millrace.yaml. */
@@ -63,6 +64,8 @@ test("without a file, variables and flags the defaults hold", (t) => {
   assert.equal(settings.worker.rssLimit, 2 * 1024 ** 3);
   assert.deepEqual(settings.kafka, { brokers: ["127.0.0.1:9092"], client: "platformatic", ssl: false, sasl: undefined });
   assert.deepEqual(settings.admin, { host: "127.0.0.1", port: 7420 });
+  assert.deepEqual(settings.models, DEFAULT_MODEL_SETTINGS);
+  assert.equal(settings.tracing, undefined);
   assert.equal(settings.file, undefined);
 });
 
@@ -96,6 +99,30 @@ test("times and sizes become milliseconds and bytes", (t) => {
   assert.equal(settings.worker.heartbeat, 5000);
   assert.equal(settings.worker.rssLimit, 512 * 1024 ** 2);
   assert.equal(load(t, { file: "worker:\n  rssLimit: null\n" }).settings.worker.rssLimit, undefined);
+});
+
+test("models may be kept in the worker, and not without threads altogether", (t) => {
+  const { settings } = load(t, { sets: ["models.parallelWorkers=0", "models.maxThreads=4"] });
+  assert.deepEqual(settings.models, { maxThreads: 4, parallelWorkers: 0 });
+  assert.match(onlyFault(t, { sets: ["models.maxThreads=0"] }), /must be a whole number from 1 to 1024, not 0/);
+});
+
+test("an endpoint turns tracing on, also by OpenTelemetry's own variable, which Millrace's own outdoes", (t) => {
+  const tracing = (given: Given) => load(t, given).settings.tracing;
+  assert.equal(tracing({ sets: ["tracing.sample=0.5"] }), undefined);
+  assert.deepEqual(tracing({ file: "tracing: {endpoint: 'http://c:4318', sample: 0.1}\n" }), { endpoint: "http://c:4318", sample: 0.1 });
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://otel:4318" };
+  assert.deepEqual(tracing({ env }), { endpoint: "http://otel:4318", sample: 1 });
+  assert.equal(entry(load(t, { env }), "tracing.endpoint"), '"http://otel:4318" (OTEL_EXPORTER_OTLP_ENDPOINT)');
+  assert.equal(tracing({ env: { ...env, MILLRACE_TRACING_ENDPOINT: "http://own:1" } })?.endpoint, "http://own:1");
+  const loaded = load(t, { sets: ["tracing.endpoint=https://me:hunter2@c:4318"] });
+  assert.deepEqual(loaded.secrets, ["hunter2"]);
+  assert.equal(entry(loaded, "tracing.endpoint"), '"https://me:[secret]@c:4318" (--set)');
+  assert.match(
+    onlyFault(t, { env: { OTEL_EXPORTER_OTLP_ENDPOINT: "grpc://c:4317" } }),
+    /^OTEL_EXPORTER_OTLP_ENDPOINT: tracing\.endpoint: must be a URL that begins with http:\/\/ or https:\/\//,
+  );
+  assert.match(onlyFault(t, { sets: ["tracing.sample=2"] }), /must be a number from 0 to 1, not 2/);
 });
 
 test("relative paths in the settings file count from it, others from the current directory", (t) => {

@@ -6,6 +6,7 @@ import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import type { Settings } from "../../src/config/settings.ts";
+import { DEFAULT_MODEL_SETTINGS } from "../../src/model-stats.ts";
 import type { TaskView } from "../../src/supervisor/model.ts";
 import { descendants, isAlive, signalAll } from "../support/processes.ts";
 import { tempFolder } from "../support/temp-folder.ts";
@@ -88,6 +89,8 @@ export class Daemon {
       checkpoint: { interval: 10_000, store: { file: { path: join(this.folder, "checkpoints") } } },
       shutdown: { timeout: 10_000 },
       log: { level: "info", format: "json" },
+      models: DEFAULT_MODEL_SETTINGS,
+      tracing: undefined,
       kafka: { brokers: [], client: "platformatic", ssl: false, sasl: undefined },
       nats: { servers: [], credentials: undefined },
       redis: { url: "" },

@@ -113,9 +113,14 @@ export function countEnd(stats: ModelStats, seconds: number): void {
   raise(stats.predictTimes, TIME_BOUNDS, seconds);
 }
 
+/** Classes of errors that are counted each for itself: names of errors are made by products, who may make any number of them. */
+const MOST_CLASSES = 50;
+
 /** A call failed with an error of that class. */
 export function countError(stats: ModelStats, errorClass: string): void {
-  stats.errors.set(errorClass, (stats.errors.get(errorClass) ?? 0) + 1);
+  const { errors } = stats;
+  const name = errors.has(errorClass) || errors.size < MOST_CLASSES ? errorClass : "other";
+  errors.set(name, (errors.get(name) ?? 0) + 1);
 }
 
 function noBuckets(bounds: readonly number[]): number[] {

@@ -14,6 +14,35 @@ export interface AdminSubject {
   notReady(): readonly NotReady[];
   /** Prometheus text. */
   metrics(): Promise<string>;
+  /** Everything of `/api/models`, as JSON. */
+  models(): unknown;
+  readonly modelReloads: ModelReloads;
+}
+
+/** What can load models anew. */
+export interface ModelReloads {
+  /** Loads the models of that name anew in every worker. `under-way`: that is being done already; `unknown`: no worker has one. */
+  reload(name: string): Promise<ModelReload | "under-way" | "unknown">;
+}
+
+/** What became of it, worker by worker, as `POST /api/models/NAME/reload` answers. */
+export interface ModelReload {
+  readonly name: string;
+  readonly workers: readonly ReloadedModel[];
+}
+
+export interface ReloadedModel {
+  /** The number of the worker. */
+  readonly worker: number;
+  readonly pid: number | undefined;
+  /** How the model is run; absent where the worker gave no answer. */
+  readonly kind?: string;
+  /** The version that answered before. */
+  readonly before?: string;
+  /** The version that answers now. */
+  readonly version?: string;
+  /** Why it could not be loaded: the version before goes on. */
+  readonly error?: string;
 }
 
 export interface NotReady {
@@ -28,7 +57,8 @@ export interface AdminServer extends AsyncDisposable {
 }
 
 /**
- * Starts the admin server: `/livez`, `/readyz`, `/metrics`, `/api/tasks`. It only shows; it changes nothing.
+ * Starts the admin server: `/livez`, `/readyz`, `/metrics`, `/api/tasks` and `/api/models` only show; a POST to
+ * `/api/models/NAME/reload` loads a model anew.
  * @param at port 0: any free one
  * @throws {InfrastructureError} when the address can't be listened on
  */
@@ -75,9 +105,25 @@ function routes(subject: AdminSubject, host: string): Hono {
   });
   app.get("/metrics", async (c) => c.body(await subject.metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }));
   app.get("/api/tasks", (c) => c.json(subject.tasks()));
-  app.notFound((c) => c.text("not found; there are /livez, /readyz, /metrics and /api/tasks\n", 404));
+  app.get("/api/models", (c) => c.json(subject.models()));
+  app.post("/api/models/:name/reload", async (c) => {
+    if (isOfAnotherPage(c.req.header("sec-fetch-site"), c.req.header("origin"), c.req.header("host")))
+      return c.text("pages of other sites can't change anything here\n", 403);
+    const name = c.req.param("name");
+    const done = await subject.modelReloads.reload(name);
+    if (done === "unknown") return c.text(`no worker has a model "${name}"; /api/models lists them\n`, 404);
+    if (done === "under-way") return c.text(`"${name}" is being loaded anew already\n`, 409);
+    return c.json(done, done.workers.some(({ error }) => error !== undefined) ? 500 : 200);
+  });
+  app.notFound((c) => c.text("not found; there are /livez, /readyz, /metrics, /api/tasks and /api/models\n", 404));
   app.onError((error, c) => c.text(`${messageOf(error)}\n`, 500));
   return app;
+}
+
+/** Whether a browser sends it for a page that is not of this server: such a page could not read the answer, but would have its effect. */
+function isOfAnotherPage(site: string | undefined, origin: string | undefined, host: string | undefined): boolean {
+  if (site !== undefined) return site !== "same-origin" && site !== "none";
+  return origin !== undefined && origin !== `http://${host}`;
 }
 
 /** The name in a Host header, without its port and brackets. */

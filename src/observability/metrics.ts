@@ -1,18 +1,11 @@
-import { type HrTime, type Meter, type ObservableResult, ValueType } from "@opentelemetry/api";
+import type { Meter, ObservableResult } from "@opentelemetry/api";
 import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
-import { emptyResource } from "@opentelemetry/resources";
-import {
-  AggregationTemporality,
-  type CollectionResult,
-  DataPointType,
-  type HistogramMetricData,
-  MeterProvider,
-  type MetricProducer,
-  MetricReader,
-} from "@opentelemetry/sdk-metrics";
+import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 
 import type { Counters } from "../contracts.ts";
 import { LATENCY_BOUNDS } from "../pipeline/latency.ts";
+import { type Histogram, histogramProducer } from "./histograms.ts";
+import { type ModelFigures, modelHistograms, observeModels } from "./model-metrics.ts";
 
 /** What is known of a task when metrics are asked for. The first six never fall. */
 export interface TaskFigures extends Readonly<Counters> {
@@ -37,6 +30,7 @@ export interface WorkerFigures {
 /** Where the figures come from. */
 export interface Figures {
   tasks(): readonly TaskFigures[];
+  models(): readonly ModelFigures[];
   workers(): readonly WorkerFigures[];
   /** Workers started to take the place of another since the supervisor started. */
   workerRestarts(): number;
@@ -57,10 +51,12 @@ class ScrapeReader extends MetricReader {
  * @returns a function that collects and gives the text
  */
 export function openMetrics(figures: Figures): () => Promise<string> {
-  const reader = new ScrapeReader({ metricProducers: [latencyProducer(figures)], cardinalitySelector: () => MOST_SERIES });
+  const histograms = histogramProducer(() => [latencyOf(figures.tasks()), ...modelHistograms(figures.models())]);
+  const reader = new ScrapeReader({ metricProducers: [histograms], cardinalitySelector: () => MOST_SERIES });
   const provider = new MeterProvider({ readers: [reader] });
   const meter = provider.getMeter("millrace");
   observeTasks(meter, figures);
+  observeModels(meter, () => figures.models());
   observeWorkers(meter, figures);
   const serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
   return async () => {
@@ -119,37 +115,14 @@ function observeWorkers(meter: Meter, figures: Figures): void {
     .addCallback((result) => result.observe(figures.workerRestarts()));
 }
 
-/** OpenTelemetry's API has no histogram that is read by a callback, so finished ones are handed to its reader. */
-function latencyProducer(figures: Figures): MetricProducer {
-  const boundaries = LATENCY_BOUNDS.map((ms) => ms / 1000);
-  const started = hrTime();
+function latencyOf(tasks: readonly TaskFigures[]): Histogram {
   return {
-    async collect(): Promise<CollectionResult> {
-      const endTime = hrTime();
-      const metric: HistogramMetricData = {
-        descriptor: {
-          name: "millrace_latency_seconds",
-          description: "Time from reading an event until all sinks had confirmed it",
-          unit: "s",
-          valueType: ValueType.DOUBLE,
-        },
-        aggregationTemporality: AggregationTemporality.CUMULATIVE,
-        dataPointType: DataPointType.HISTOGRAM,
-        dataPoints: figures.tasks().flatMap(({ task, product, latency }) => {
-          if (latency === undefined) return [];
-          const counts = [...latency.counts];
-          const count = counts.reduce((sum, n) => sum + n, 0);
-          const value = { buckets: { boundaries, counts }, count, sum: latency.sum / 1000 };
-          return [{ startTime: started, endTime, attributes: { task, product }, value }];
-        }),
-      };
-      const scopeMetrics = [{ scope: { name: "millrace" }, metrics: [metric] }];
-      return { resourceMetrics: { resource: emptyResource(), scopeMetrics }, errors: [] };
-    },
+    name: "millrace_latency_seconds",
+    description: "Time from reading an event until all sinks had confirmed it",
+    unit: "s",
+    bounds: LATENCY_BOUNDS.map((ms) => ms / 1000),
+    series: tasks.flatMap(({ task, product, latency }) =>
+      latency === undefined ? [] : [{ labels: { task, product }, counts: latency.counts, sum: latency.sum / 1000 }],
+    ),
   };
-}
-
-function hrTime(): HrTime {
-  const now = Date.now();
-  return [Math.floor(now / 1000), (now % 1000) * 1e6];
 }

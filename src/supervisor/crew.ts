@@ -114,6 +114,7 @@ export class Crew {
       rss: 0,
       loopLag: 0,
       runs: new Map(),
+      models: new Map(),
       words: undefined,
       condemned: undefined,
       killAt: undefined,

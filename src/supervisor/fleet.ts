@@ -1,10 +1,12 @@
 import type { Settings } from "../config/settings.ts";
 import type { Logger } from "../contracts.ts";
+import type { ModelFigures } from "../observability/model-metrics.ts";
 import type { InvalidTask, TaskChange } from "../tasks/task.ts";
 import type { FromWorker, LastWords, RunId, ToWorker, WorkerId, WorkerReport } from "../worker/messages.ts";
 import type { Random } from "./back-off.ts";
 import { Crew } from "./crew.ts";
 import { type Cause, causeOf, type Exit, hangs, mebibytes } from "./deaths.ts";
+import { ModelLedger, type ModelView, viewModels } from "./model-ledger.ts";
 import { type Instance, type Task, type TaskView, viewInvalid, viewTask, type Worker } from "./model.ts";
 import { Roster } from "./roster.ts";
 import { Suspects } from "./suspects.ts";
@@ -52,6 +54,7 @@ export class Fleet {
   readonly #suspects: Suspects;
   readonly #roster: Roster;
   readonly #trials: Trials;
+  readonly #ledger = new ModelLedger();
   #invalid: readonly InvalidTask[] = [];
   #lastTick: number | undefined;
   #workerRestarts = 0;
@@ -107,6 +110,16 @@ export class Fleet {
     return [...views, ...this.#invalid.filter((task) => !task.replaced).map(viewInvalid)];
   }
 
+  /** What was counted of models since the supervisor started. */
+  modelFigures(): readonly ModelFigures[] {
+    return this.#ledger.figures(this.#crew.all());
+  }
+
+  /** The models as `/api/models` shows them. */
+  modelViews(): readonly ModelView[] {
+    return viewModels(this.#crew.all());
+  }
+
   /** Starts, restarts and stops exactly the tasks of a change. */
   apply(change: TaskChange): void {
     this.#invalid = change.set.invalid;
@@ -134,7 +147,7 @@ export class Fleet {
     worker.starvedBefore = undefined;
     if (message.type === "ready") this.#ready(worker);
     else if (message.type === "report") this.#report(worker, message);
-    else {
+    else if (message.type !== "reloaded") {
       const instance = worker.runs.get(message.run);
       if (instance === undefined) return;
       this.#roster.hear(instance, message);
@@ -162,6 +175,7 @@ export class Fleet {
       this.#died(worker, cause);
     }
     this.#crew.remove(worker);
+    this.#ledger.forget(worker);
     for (const instance of worker.runs.values()) this.#roster.bereave(instance, what ?? "it was told to exit");
     this.tick();
   }
@@ -195,6 +209,7 @@ export class Fleet {
       const instance = worker.runs.get(run);
       if (instance !== undefined) instance.stats = stats;
     }
+    this.#ledger.hear(worker, report.models);
     const { rssLimit } = this.#settings.worker;
     if (rssLimit === undefined || report.rss <= rssLimit) return;
     if (worker.phase === "ready") this.#condemn(worker, this.#tooLarge(worker), "drain");

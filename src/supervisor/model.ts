@@ -2,7 +2,7 @@
  * What the supervisor knows of tasks, their instances and workers, and how it is shown. Data and pure functions only.
  */
 import type { InvalidTask, TaskDefinition } from "../tasks/task.ts";
-import type { LastWords, LatencyStats, RunId, RunStats, WorkerId } from "../worker/messages.ts";
+import type { LastWords, LatencyStats, ModelReport, RunId, RunStats, WorkerId } from "../worker/messages.ts";
 import type { Trial } from "./suspects.ts";
 
 /** The state of one instance. `paused`: too many of its events failed; like `failed` it stays so until an operator does something. */
@@ -83,6 +83,8 @@ export interface Worker {
   rss: number;
   loopLag: number;
   readonly runs: Map<RunId, Instance>;
+  /** By their ids, as last reported. */
+  readonly models: Map<number, ModelReport>;
   words: LastWords | undefined;
   /** Why it is being ended, when it is being ended because something was wrong with it. */
   condemned: string | undefined;

@@ -10,7 +10,7 @@ import type { Suspects } from "./suspects.ts";
 const MOST_UNKNOWN = 5;
 
 /** What workers say of a run. */
-export type RunMessage = Exclude<FromWorker, { type: "ready" | "report" }>;
+export type RunMessage = Exclude<FromWorker, { type: "ready" | "report" | "reloaded" }>;
 
 /** The tasks there are, their instances, and the attempts to run these: how they are started, stopped, and end. */
 export class Roster {

@@ -8,6 +8,7 @@ import { type Task, taskTotals, telling } from "./model.ts";
 export function fleetFigures(fleet: Fleet): Figures {
   return {
     tasks: () => [...fleet.tasks].map(taskFigures),
+    models: () => fleet.modelFigures(),
     workers: () =>
       [...fleet.workers].filter(({ pid }) => pid !== undefined).map(({ number, rss, loopLag }) => ({ worker: number, rss, loopLag })),
     workerRestarts: () => fleet.workerRestarts,

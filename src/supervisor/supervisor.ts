@@ -8,9 +8,10 @@ import { openMetrics } from "../observability/metrics.ts";
 import { openTaskManager } from "../tasks/manager.ts";
 import type { TaskManager } from "../tasks/manager.ts";
 import type { TaskChange, TaskDefinition, TaskSet } from "../tasks/task.ts";
-import type { FromWorker } from "../worker/messages.ts";
+import type { FromWorker, WorkerId } from "../worker/messages.ts";
 import { CheckpointLock } from "./checkpoint-lock.ts";
 import { Fleet, TICK } from "./fleet.ts";
+import { ModelReloads } from "./model-reloads.ts";
 import { outcomeOf } from "./outcome.ts";
 import { Progress } from "./progress.ts";
 import { fleetFigures, notReady } from "./shown.ts";
@@ -60,6 +61,7 @@ class Supervisor {
   readonly #logger: Logger;
   readonly #processes: WorkerProcesses;
   readonly #fleet: Fleet;
+  readonly #reloads: ModelReloads;
   readonly #progress: Progress | undefined;
   readonly #lock: CheckpointLock;
   readonly #stopped = new AbortController();
@@ -83,14 +85,18 @@ class Supervisor {
       settings,
       log,
       {
-        message: (worker, message) => this.#fleet.message(worker, this.#shown(message)),
+        message: (worker, message) => this.#hear(worker, this.#shown(message)),
         words: (worker, words) => this.#fleet.words(worker, { ...words, what: this.#logs.shown(words.what) }),
-        gone: (worker, exit) => this.#fleet.gone(worker, exit),
+        gone: (worker, exit) => {
+          this.#fleet.gone(worker, exit);
+          this.#reloads.gone(worker);
+        },
       },
       options.misfit ?? "refuse",
     );
     const processes = this.#processes;
     this.#fleet = new Fleet({ settings, processes, logger: this.#logger, now: steadyTime, random: Math.random });
+    this.#reloads = new ModelReloads({ fleet: this.#fleet, send: (worker, message) => processes.send(worker, message) });
     if (terminal || options.until === "done") this.#progress = new Progress(this.#fleet, this.#logger);
   }
 
@@ -133,6 +139,8 @@ class Supervisor {
         tasks: () => this.#fleet.views(),
         notReady: () => this.#notReady(),
         metrics: openMetrics(figures),
+        models: () => this.#fleet.modelViews(),
+        modelReloads: this.#reloads,
       },
       this.#settings.admin,
     );
@@ -186,7 +194,12 @@ class Supervisor {
     for (const { secrets } of set.valid.values()) this.#logs.hide(secrets);
   }
 
-  /** Reasons end up in the admin server. */
+  #hear(worker: WorkerId, message: FromWorker): void {
+    this.#fleet.message(worker, message);
+    if (message.type === "reloaded") this.#reloads.hear(worker, message.request, message.outcomes);
+  }
+
+  /** Reasons end up in the admin server. Those of models were stripped of secrets by their worker, which knows its tasks' as well. */
   #shown(message: FromWorker): FromWorker {
     if (message.type === "waiting" && message.reason !== undefined) return { ...message, reason: this.#logs.shown(message.reason) };
     if (message.type !== "ended" || message.end.how !== "failed") return message;

@@ -3,6 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Logger } from "../contracts.ts";
 import type { Logs } from "../observability/logs.ts";
 import type { Assignment, FromWorker, RunId, RunStats, ToWorker } from "./messages.ts";
+import type { WorkerModels } from "./models.ts";
 import type { ProductCode } from "./product-code.ts";
 import { Run, type RunSurroundings } from "./run.ts";
 import type { Watchdog } from "./watchdog.ts";
@@ -11,6 +12,7 @@ import type { Watchdog } from "./watchdog.ts";
 export interface HostOptions extends RunSurroundings {
   readonly logs: Logs;
   readonly code: ProductCode;
+  readonly models: WorkerModels;
   readonly watchdog: Watchdog;
   readonly send: (message: FromWorker) => void;
   /** Milliseconds without a report until the supervisor replaces this process. */
@@ -37,7 +39,13 @@ export class Host {
   async obey(message: ToWorker): Promise<void> {
     if (message.type === "start") await this.#start(message.assignments);
     if (message.type === "stop") for (const run of message.runs) this.#runs.get(run)?.stop();
+    if (message.type === "reload-models") await this.#reloadModels(message.request, message.name);
     if (message.type === "abandon") for (const run of message.runs) this.#runs.get(run)?.abandon();
+  }
+
+  async #reloadModels(request: number, name: string): Promise<void> {
+    const { models, send } = this.#options;
+    send({ type: "reloaded", request, outcomes: await models.reload(name) });
   }
 
   /** One after the other, with a turn of the event loop between, so that many starts are no hang. */
@@ -76,7 +84,8 @@ export class Host {
       const news = run.news();
       if (news !== undefined) stats.push([id, news]);
     }
-    const { watchdog, send } = this.#options;
-    send({ type: "report", rss: process.memoryUsage.rss(), loopLag: watchdog.takeLag(), inspected: watchdog.inspected(), stats });
+    const { watchdog, send, models } = this.#options;
+    const rss = process.memoryUsage.rss();
+    send({ type: "report", rss, loopLag: watchdog.takeLag(), inspected: watchdog.inspected(), stats, models: models.news() });
   }
 }

@@ -8,6 +8,7 @@ import { openSharedResources } from "../shared-resources.ts";
 import { Host } from "./host.ts";
 import { placeIn, watchExits } from "./last-words.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
+import { WorkerModels } from "./models.ts";
 import { followProductCode } from "./product-code.ts";
 import { startWatchdog } from "./watchdog.ts";
 
@@ -51,6 +52,7 @@ function begin(message: Begin): Host {
     checkpoint: message.checkpoint,
     misfit: message.misfit,
     modelSettings: message.models,
+    models: new WorkerModels((text) => logs.shown(text)),
     directory: message.directory,
     shared: openSharedResources(),
     logger,

@@ -5,7 +5,7 @@
 import type { CheckpointSettings } from "../checkpoint-settings.ts";
 import type { Connections } from "../connections.ts";
 import type { Counters } from "../contracts.ts";
-import type { ModelSettings } from "../model-stats.ts";
+import type { ModelIdentity, ModelSettings, ModelStats } from "../model-stats.ts";
 import type { LogOptions } from "../observability/logs.ts";
 import type { TaskDefinition } from "../tasks/task.ts";
 import type { TracingSettings } from "../tracing.ts";
@@ -51,6 +51,8 @@ export type ToWorker =
   | { readonly type: "start"; readonly assignments: readonly Assignment[] }
   /** Stop reading, finish what was read, commit, end. */
   | { readonly type: "stop"; readonly runs: readonly RunId[] }
+  /** Load every copy of the models of that name anew. The worker answers `reloaded`. */
+  | { readonly type: "reload-models"; readonly request: number; readonly name: string }
   /** Give up what is in flight. */
   | { readonly type: "abandon"; readonly runs: readonly RunId[] }
   /** End the process; whatever still runs is given up. */
@@ -67,6 +69,8 @@ export type FromWorker =
   | { readonly type: "waiting"; readonly run: RunId; readonly reason: string | undefined }
   /** The last message of a run. */
   | { readonly type: "ended"; readonly run: RunId; readonly end: RunEnd; readonly stats: RunStats | undefined }
+  /** What came of `reload-models`: nothing where the worker has no model of that name. */
+  | { readonly type: "reloaded"; readonly request: number; readonly outcomes: readonly ReloadOutcome[] }
   | WorkerReport;
 
 /** How a run ended. */
@@ -91,7 +95,30 @@ export interface WorkerReport {
   readonly inspected: boolean;
   /** Of the runs whose numbers differ from those last reported. */
   readonly stats: readonly (readonly [run: RunId, stats: RunStats])[];
+  /** Of the models whose numbers differ from those last reported. */
+  readonly models: readonly ModelReport[];
 }
+
+/** One version of one copy of a model in a worker, and what was counted of it since it was loaded. */
+export interface ModelReport extends ModelIdentity {
+  /** Never used twice by one worker. */
+  readonly id: number;
+  /** How it is run: `worker`, `threads`, `http` … */
+  readonly kind: string;
+  /** `current`: what answers; `beside`: another that has calls; `gone`: it is no more, and nothing more is told of it. */
+  readonly state: "current" | "beside" | "gone";
+  /** Rows that wait for the copy. */
+  readonly queued: number;
+  /** Why it can't work now; undefined when it can. */
+  readonly waits: string | undefined;
+  readonly stats: ModelStats;
+}
+
+/** What became of one copy of a model that was to be loaded anew. */
+export type ReloadOutcome = { readonly kind: string; readonly before: string } & (
+  | { readonly version: string }
+  | { readonly error: string }
+);
 
 /** What one run has counted so far. */
 export interface RunStats extends Readonly<Counters> {

@@ -4,7 +4,7 @@ import { systemClock } from "../clock.ts";
 import type { Connections } from "../connections.ts";
 import type { Counters, Logger, OpenContext, SharedResources, TaskIdentity } from "../contracts.ts";
 import { InfrastructureError, messageOf, MillraceError, NotReadyError, PlannedStop } from "../errors.ts";
-import type { ModelSettings } from "../model-stats.ts";
+import type { ModelRegistry, ModelSettings } from "../model-stats.ts";
 import { FloodError } from "../pipeline/flood-breaker.ts";
 import { createInstance, type Instance } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";
@@ -23,6 +23,7 @@ export interface RunSurroundings {
   /** What becomes of saved state that does not fit its pipeline any more. */
   readonly misfit: "refuse" | "reset";
   readonly modelSettings: ModelSettings;
+  readonly models: ModelRegistry;
   /** What relative paths of files count from. */
   readonly directory: string;
   readonly shared: SharedResources;
@@ -116,6 +117,7 @@ export class Run {
       signal: this.#abandon.signal,
       mode: "run",
       modelSettings: this.#surroundings.modelSettings,
+      models: this.#surroundings.models,
       hide: (text) => this.#shown(text),
       waiting: (reason) => {
         waitsFor = reason === undefined ? undefined : this.#shown(reason);

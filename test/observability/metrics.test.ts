@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { countCall, countEnd, countError, countQueued, noModelStats } from "../../src/model-stats.ts";
 import { openMetrics, type TaskFigures } from "../../src/observability/metrics.ts";
 import { LATENCY_BOUNDS } from "../../src/pipeline/latency.ts";
 
@@ -28,7 +29,7 @@ function figures(task: string, more: Partial<TaskFigures> = {}): TaskFigures {
 
 async function collect(...tasks: readonly TaskFigures[]): Promise<string> {
   const workers = [{ worker: 1, rss: 1000, loopLag: 20 }];
-  return await openMetrics({ tasks: () => tasks, workers: () => workers, workerRestarts: () => 2 })();
+  return await openMetrics({ tasks: () => tasks, models: () => [], workers: () => workers, workerRestarts: () => 2 })();
 }
 
 test("every number of a task is a series with its task and product", async () => {
@@ -70,4 +71,34 @@ test("latency is a histogram in seconds with cumulated buckets", async () => {
 test("thousands of tasks have a series each", async () => {
   const text = await collect(...Array.from({ length: 3000 }, (_, index) => figures(`t${index}`)));
   assert.equal(text.match(/^millrace_events_in_total\{/gm)?.length, 3000);
+});
+
+test("every number of a model is a series with its name, version and kind", async () => {
+  const stats = noModelStats();
+  countQueued(stats, 0.002);
+  countCall(stats, 64);
+  countEnd(stats, 0.3);
+  countError(stats, "TypeError");
+  countCall(stats, 3);
+  stats.restarts = 2;
+  const models = [{ name: "digits", version: "1", kind: "threads", stats, queued: 5, waiting: 1 }];
+  const text = await openMetrics({ tasks: () => [], models: () => models, workers: () => [], workerRestarts: () => 0 })();
+  const expected: Record<string, number> = {
+    calls_total: 2,
+    rows_total: 67,
+    restarts_total: 2,
+    in_flight: 1,
+    queued_rows: 5,
+    waiting: 1,
+    batch_rows_count: 2,
+    batch_rows_sum: 67,
+    queue_seconds_sum: 0.002,
+    predict_seconds_count: 1,
+    predict_seconds_sum: 0.3,
+  };
+  for (const [name, value] of Object.entries(expected))
+    assert.match(text, new RegExp(`^millrace_model_${name}\\{model="digits",version="1",kind="threads"\\} ${value}$`, "m"));
+  assert.match(text, /^millrace_model_errors_total\{model="digits",version="1",kind="threads",error="TypeError"\} 1$/m);
+  assert.match(text, /^millrace_model_batch_rows_bucket\{model="digits",version="1",kind="threads",le="4"\} 1$/m);
+  assert.match(text, /^millrace_model_predict_seconds_bucket\{model="digits",version="1",kind="threads",le="0\.5"\} 1$/m);
 });

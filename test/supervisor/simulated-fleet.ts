@@ -215,7 +215,7 @@ export class Simulation implements Processes {
     if (this.now - process.reportedAt < 1000) return;
     process.reportedAt = this.now;
     const stats = [...process.runs].map(([run, { startedAt }]): [RunId, RunStats] => [run, statsOf(this.now - startedAt)]);
-    this.#say(process, { type: "report", rss: process.rss, loopLag: 0, inspected: false, stats });
+    this.#say(process, { type: "report", rss: process.rss, loopLag: 0, inspected: false, stats, models: [] });
   }
 
   add(...definitions: readonly TaskDefinition[]): void {

@@ -66,7 +66,7 @@ export class WorkerModels implements ModelRegistry {
    */
   async reload(name: string): Promise<readonly ReloadOutcome[]> {
     const outcomes: ReloadOutcome[] = [];
-    for (const model of [...this.#models]) {
+    for (const model of this.#models) {
       const before = model.versions()[0];
       if (before?.name !== name) continue;
       const { kind } = model;

@@ -28,7 +28,8 @@ export function worker<M extends AnyModel = Model>(url: string, options: WorkerO
   });
 }
 
-async function loadInWorker(url: string, settings: unknown, { signal }: RunnerContext): Promise<ModelRunner> {
+/** What `worker` does, also for other places where there are no threads or processes to be. */
+export async function loadInWorker(url: string, settings: unknown, { signal }: RunnerContext): Promise<ModelRunner> {
   const { model, identity, release } = await loadModule(url);
   try {
     await model.load?.({ settings, signal });

@@ -3,8 +3,8 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 import type { Settings } from "../config/settings.ts";
+import { environmentWithoutInspector, withoutInspector } from "../inspector-flags.ts";
 import { type LogOptions } from "../observability/logs.ts";
-import { environmentWithoutInspector, withoutInspector } from "../tasks/inspector-flags.ts";
 import type { FromWorker, LastWords, ToWorker, WorkerId } from "../worker/messages.ts";
 import { starvedTime } from "../worker/watchdog.ts";
 import type { Exit } from "./deaths.ts";

@@ -3,8 +3,8 @@ import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 import { InfrastructureError } from "../errors.ts";
+import { environmentWithoutInspector } from "../inspector-flags.ts";
 import type { Answer, FromCatalog, Question } from "./catalog-messages.ts";
-import { environmentWithoutInspector } from "./inspector-flags.ts";
 
 /** How a question ended that has no answer. */
 export interface NoAnswer {

@@ -1,0 +1,88 @@
+import { messageOf } from "../../errors.ts";
+import type { LaneCall } from "./call.ts";
+import type { EntryEvents } from "./dispatcher.ts";
+import type { EntrySpec, LoadedEntry } from "./messages.ts";
+
+/** What an entry asks of its dispatcher. */
+interface EntryOwner {
+  run(entry: number, input: unknown, call: LaneCall): Promise<unknown>;
+  unhost(entry: number): void;
+}
+
+/** A module that lanes host. Disposed of, it is unloaded; calls under way must be over. */
+export class HostedEntry implements AsyncDisposable {
+  readonly number: number;
+  readonly spec: EntrySpec;
+  /** How many calls are worked on at a time: more only wait. */
+  readonly capacity: number;
+  readonly #events: EntryEvents | undefined;
+  readonly #owner: EntryOwner;
+  readonly #opening = Promise.withResolvers<LoadedEntry>();
+  #loaded: LoadedEntry | undefined;
+  #told: string | undefined;
+
+  constructor(
+    parts: {
+      readonly number: number;
+      readonly spec: EntrySpec;
+      readonly events: EntryEvents | undefined;
+      readonly capacity: number;
+    },
+    owner: EntryOwner,
+  ) {
+    this.number = parts.number;
+    this.spec = parts.spec;
+    this.capacity = parts.capacity;
+    this.#events = parts.events;
+    this.#owner = owner;
+    // Whoever opened it may have given up before.
+    this.#opening.promise.catch(() => undefined);
+  }
+
+  get opening(): Promise<LoadedEntry> {
+    return this.#opening.promise;
+  }
+
+  /** What it is, once it was loaded. */
+  get identity(): LoadedEntry["identity"] {
+    return this.#loaded?.identity;
+  }
+
+  get types(): LoadedEntry["types"] {
+    return this.#loaded?.types;
+  }
+
+  /**
+   * Calls it in the lane with the least in flight. Rejects with what it threw, with an InfrastructureError when its time is up or it is given
+   * up, with a LaneKilledError when lanes died of it, and with the signal's reason.
+   */
+  run(input: unknown, call: LaneCall): Promise<unknown> {
+    return this.#owner.run(this.number, input, call);
+  }
+
+  /** A lane has loaded it. */
+  loaded(loaded: LoadedEntry): void {
+    this.#loaded ??= loaded;
+    this.#opening.resolve(loaded);
+  }
+
+  /** A lane could not load it: of account until one has. */
+  fail(error: unknown): void {
+    this.#opening.reject(error instanceof Error ? error : new Error(messageOf(error)));
+  }
+
+  tell(reason: string | undefined): void {
+    if (reason === this.#told) return;
+    this.#told = reason;
+    this.#events?.waiting(reason);
+  }
+
+  restarted(): void {
+    this.#events?.restarted();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#owner.unhost(this.number);
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,50 @@
+import { InfrastructureError } from "../../errors.ts";
+import type { ModelIdentity } from "../../model-stats.ts";
+import type { ModelRunner, RunnerContext } from "../../model.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { HostedEntry } from "./hosted-entry.ts";
+import type { EntrySpec } from "./messages.ts";
+
+/**
+ * A model in the lanes of a dispatcher.
+ * @param lanes what is disposed of with it: the dispatcher, or a lease of it
+ */
+export async function laneRunner(
+  dispatcher: Dispatcher,
+  spec: Omit<EntrySpec, "kind">,
+  context: RunnerContext,
+  lanes: AsyncDisposable,
+): Promise<ModelRunner> {
+  await using resources = new AsyncDisposableStack();
+  resources.use(lanes);
+  const { promise: unwanted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(context.signal.reason as Error);
+  context.signal.addEventListener("abort", abort, { once: true });
+  if (context.signal.aborted) abort();
+  let hosted: HostedEntry;
+  try {
+    hosted = await Promise.race([dispatcher.host({ ...spec, kind: "rows" }, eventsOf(context, spec.url)), unwanted]);
+  } finally {
+    context.signal.removeEventListener("abort", abort);
+  }
+  resources.use(hosted);
+  const { identity, types } = hosted;
+  if (identity === undefined) throw new InfrastructureError("the model told no name");
+  const open = resources.move();
+  return {
+    identity,
+    types,
+    capacity: hosted.capacity,
+    run: (rows, call) => hosted.run(rows, call) as Promise<ArrayLike<unknown>>,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+/** Before it has a name, a model is told by its file's. */
+function eventsOf(context: RunnerContext, url: string): Parameters<Dispatcher["host"]>[1] {
+  const name: ModelIdentity["name"] = url.slice(url.lastIndexOf("/") + 1);
+  return {
+    waiting: (reason) => context.waiting(reason === undefined ? undefined : `model ${name}: ${reason}`),
+    restarted: () => context.events.restarted(),
+  };
+}

@@ -2,6 +2,7 @@
  * The program of a child process that hosts models. See processes.ts.
  */
 import "../../hooks.ts";
+import "./light-door.ts";
 import { messageOf } from "../../errors.ts";
 import { Hosting } from "./hosting.ts";
 import type { FromLane, ToLane } from "./messages.ts";

@@ -2,6 +2,7 @@
  * The program of a thread that hosts models. See threads.ts.
  */
 import "../../hooks.ts";
+import "./light-door.ts";
 import { parentPort } from "node:worker_threads";
 
 import { Hosting } from "./hosting.ts";

@@ -9,7 +9,7 @@ RUN npm ci --ignore-scripts
 COPY tsconfig*.json ./
 COPY src src
 COPY bin bin
-RUN npm run build
+RUN npm run build && rm -rf node_modules/onnxruntime-node/bin/*/darwin node_modules/onnxruntime-node/bin/*/win32
 
 FROM node:24-slim AS dependencies
 WORKDIR /app
@@ -27,6 +27,9 @@ ENV NODE_ENV=production \
 WORKDIR /app
 COPY package.json ./
 COPY --from=dependencies /app/node_modules node_modules
+# ONNX Runtime, with which products run ONNX models: a development package here, where users bring it beside Millrace.
+COPY --from=build /app/node_modules/onnxruntime-common node_modules/onnxruntime-common
+COPY --from=build /app/node_modules/onnxruntime-node node_modules/onnxruntime-node
 COPY --from=build /app/bin bin
 COPY --from=build /app/dist dist
 COPY config config

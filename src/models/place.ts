@@ -10,7 +10,7 @@ export interface Place {
   readonly key: string;
   /** Loads a version of it; called again for each that is to take the place of the one that serves. */
   readonly load: LoadRunner;
-  /** Absolute paths of files: when one of them changes, the model is loaded anew. */
+  /** Paths of files, absolute or counting from the daemon's directory: when one of them changes, the model is loaded anew. */
   readonly files?: readonly string[] | undefined;
 }
 

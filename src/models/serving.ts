@@ -1,3 +1,5 @@
+import { resolve } from "node:path";
+
 import { within } from "../clock.ts";
 import { InfrastructureError, messageOf, PlannedStop } from "../errors.ts";
 import type { ModelIdentity, ModelStats, ObservedVersion } from "../model-stats.ts";
@@ -36,7 +38,7 @@ export class Serving implements AsyncDisposable {
   readonly #closed = Promise.withResolvers<void>();
 
   static async load(place: Place, context: ServingContext): Promise<Serving> {
-    const tried = await contentsOf(place.files ?? []);
+    const tried = await contentsOf(filesOf(place, context));
     return new Serving(place, context, await Version.load(place, context, new Voice(context.waiting)), tried);
   }
 
@@ -45,7 +47,7 @@ export class Serving implements AsyncDisposable {
     this.#context = context;
     this.#current = first;
     this.#tried = tried;
-    const { files = [] } = place;
+    const files = filesOf(place, context);
     // A debugger's breakpoints are in the code that was loaded.
     if (files.length > 0 && context.mode === "run")
       this.#follower = new FileFollower(files, { tried: () => this.#tried, reload: () => this.reload() });
@@ -110,7 +112,7 @@ export class Serving implements AsyncDisposable {
     const before = `${old.identity.name}@${old.identity.version}`;
     let next: Version;
     try {
-      this.#tried = await contentsOf(this.#place.files ?? [], this.#tried);
+      this.#tried = await contentsOf(filesOf(this.#place, this.#context), this.#tried);
       next = await this.#loadNext();
     } catch (error) {
       if (signal.aborted || error instanceof PlannedStop) throw error;
@@ -170,4 +172,9 @@ export class Serving implements AsyncDisposable {
     await this.#last;
     await this.#current[Symbol.asyncDispose]();
   }
+}
+
+/** The absolute paths of what is loaded anew when it changes. */
+function filesOf({ files = [] }: Place, { directory = "." }: ServingContext): readonly string[] {
+  return files.map((file) => resolve(directory, file));
 }

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Event, EventHeaders } from "../batch.ts";
 import type { TaskIdentity, Tries } from "../contracts.ts";
 import type { DeadLetter } from "../dead-letter.ts";
-import { messageOf, shortened, stackOf } from "../errors.ts";
+import { DataError, messageOf, shortened, stackOf } from "../errors.ts";
 import { encode } from "../values.ts";
 import { VERSION } from "../version.ts";
 import { classOf, rootOf } from "./error-class.ts";
@@ -50,13 +50,18 @@ export function deadLetter({ task, step, event, error, tries, hide }: FailedEven
     headers: originalHeaders(event.headers),
     time: event.time,
     error: classOf(error),
-    message: shortened(hide(messageOf(root))),
+    message: shortened(hide(messageOf(toldBy(error)))),
     stack: stack === undefined ? undefined : shortened(hide(stack), LONGEST_STACK),
     attempts: (replay?.attempts ?? 0) + tries.attempts,
     firstFailure: Math.min(replay?.first ?? tries.first, tries.first),
     lastFailure: tries.last,
     version: VERSION,
   };
+}
+
+/** What was thrown, where it has been told as a data error of its event. The error of a model stays, since it says which model. */
+function toldBy(error: unknown): unknown {
+  return error instanceof DataError && error.cause instanceof Error ? toldBy(error.cause) : error;
 }
 
 /** The same for the same event of the same task. What was made of several records has no other name than the step that made or refused it. */

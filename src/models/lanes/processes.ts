@@ -30,9 +30,7 @@ export interface ProcessesOptions extends LaneOptions {
  * @throws {PlanError} when an option is out of its range
  */
 export function processes<M extends AnyModel = Model>(url: string, options: ProcessesOptions = {}): SpecOf<M> {
-  const checked = checkedLaneOptions("processes", options);
-  wholeNumber("processes", "processes", options.processes, 0);
-  wholeNumber("processes", "memoryLimitMb", options.memoryLimitMb, 1);
+  const checked = checkedProcessOptions("processes", options);
   return typed<M>({
     kind: "processes",
     description: { model: url, processes: options.processes, pool: options.pool },
@@ -42,7 +40,18 @@ export function processes<M extends AnyModel = Model>(url: string, options: Proc
   });
 }
 
-async function loadInProcesses(
+/**
+ * @param place for errors
+ * @throws {PlanError} when an option is out of its range
+ */
+export function checkedProcessOptions(place: string, options: ProcessesOptions): CheckedLaneOptions {
+  wholeNumber(place, "processes", options.processes, 0);
+  wholeNumber(place, "memoryLimitMb", options.memoryLimitMb, 1);
+  return checkedLaneOptions(place, options);
+}
+
+/** What `processes` does, also for other places whose models run in a module of Millrace's own. */
+export async function loadInProcesses(
   url: string,
   options: ProcessesOptions,
   checked: CheckedLaneOptions,

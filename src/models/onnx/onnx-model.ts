@@ -8,6 +8,7 @@ import type { TensorModel } from "../tensors/predict.ts";
 import { predictRows } from "../tensors/predict.ts";
 import type { Datatype, Tensor, TensorData, TensorType } from "../tensors/tensor.ts";
 import { describeOutputs, describeTypes, inputTypes, outputNames, rowsPerRun } from "./declared.ts";
+import type { ModelFile } from "./model-file.ts";
 import type { OnnxModelOptions } from "./options.ts";
 import { DEFAULT_SETTINGS } from "./options.ts";
 import type { Runtime } from "./runtime.ts";
@@ -28,14 +29,16 @@ export class OnnxModel implements TensorModel, AsyncDisposable {
   #last: Promise<unknown> = Promise.resolve();
 
   /**
-   * @param path absolute
+   * Loads it, and has it predict its `warmUp`.
    * @throws {ConfigError} when the file is no model, or none that can be asked for rows
    */
-  static async load(path: string, identity: ModelIdentity, options: OnnxModelOptions): Promise<OnnxModel> {
+  static async open({ path, identity }: ModelFile, options: OnnxModelOptions): Promise<OnnxModel> {
     const runtime = await onnxRuntime(path);
     const session = await openSession(runtime, path, options);
     try {
-      return new OnnxModel(runtime, session, { path, identity, options });
+      const model = new OnnxModel(runtime, session, { path, identity, options });
+      await model.#warmUp(options.warmUp ?? []);
+      return model;
     } catch (error) {
       await session.release();
       throw error;
@@ -66,11 +69,16 @@ export class OnnxModel implements TensorModel, AsyncDisposable {
     return outputs;
   }
 
-  /**
-   * Predicts rows whose outputs nobody wants.
-   * @throws {ConfigError} when it can't
-   */
-  async warmUp(rows: readonly unknown[]): Promise<void> {
+  async run(inputs: readonly Tensor[]): Promise<readonly Tensor[]> {
+    const feeds: Record<string, OnnxValue> = {};
+    for (const { name, datatype, shape, data } of inputs) feeds[name] = onnxTensor(this.#runtime, datatype, data, shape);
+    const running = this.#session.run(feeds, this.#outputs, RUN_OPTIONS);
+    this.#last = running.catch(() => undefined);
+    const results = await running;
+    return this.#outputs.map((name) => resultOf(name, results[name] as OnnxValue));
+  }
+
+  async #warmUp(rows: readonly unknown[]): Promise<void> {
     if (rows.length === 0) return;
     let fault: unknown;
     try {
@@ -81,15 +89,6 @@ export class OnnxModel implements TensorModel, AsyncDisposable {
       fault = error;
     }
     throw new ConfigError([{ where: this.#path, what: `the model fails on its warmUp rows: ${messageOf(fault)}` }], { cause: fault });
-  }
-
-  async run(inputs: readonly Tensor[]): Promise<readonly Tensor[]> {
-    const feeds: Record<string, OnnxValue> = {};
-    for (const { name, datatype, shape, data } of inputs) feeds[name] = onnxTensor(this.#runtime, datatype, data, shape);
-    const running = this.#session.run(feeds, this.#outputs, RUN_OPTIONS);
-    this.#last = running.catch(() => undefined);
-    const results = await running;
-    return this.#outputs.map((name) => resultOf(name, results[name] as OnnxValue));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -34,6 +34,8 @@ export interface OnnxModelOptions {
   /** Whether floating-point inputs may be NaN or infinite, as for models to which NaN stands for what is missing; default "finite": such a row fails. */
   readonly values?: TensorType["values"];
   readonly settings?: OnnxSettings | undefined;
+  /** Rows that it is given before events, so that the first of them finds it warm. */
+  readonly warmUp?: readonly unknown[] | undefined;
 }
 
 /** Where nothing is set. */

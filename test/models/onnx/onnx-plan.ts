@@ -13,10 +13,10 @@ export function onnxPlan(name: string, options: OnnxOptions = {}): Plan {
   return planOfModel(onnx(modelFile(name), options));
 }
 
-/** A pipeline that asks a model, and lets what it can't take be dead letters. */
+/** A pipeline that asks a model, once more where that may help, and lets what it can't take be dead letters. */
 export function planOfModel(model: ModelSpec): Plan {
   return from(memorySource<unknown>([]))
-    .infer(model)
+    .infer(model, { retries: 1, backoffFactor: 0 })
     .deadLetter(sink({ file: { path: "unused" } }))
     .to(memorySink());
 }

@@ -1,0 +1,103 @@
+import type { Lease, SharedResources } from "../../contracts.ts";
+import { NotReadyError } from "../../errors.ts";
+import { httpFailure, RefusedRequestError } from "./failures.ts";
+import type { HttpReply, HttpRequest } from "./http-exchange.ts";
+import { exchange } from "./http-exchange.ts";
+import type { InferMessage } from "./http-message.ts";
+import { binaryMessage, inferReplyOf, jsonMessage, jsonOf } from "./http-message.ts";
+import type { HttpPool } from "./http-pool.ts";
+import { leasePool } from "./http-pool.ts";
+import type { RemoteModel } from "./remote-model.ts";
+import type { CallLimits, InferReply, InferRequest, ModelMetadata, TensorMetadata, Transport } from "./transport.ts";
+import { BadReplyError } from "./transport.ts";
+
+/** The protocol over HTTP (https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md). */
+export class HttpTransport implements Transport {
+  readonly address: string;
+  readonly #remote: RemoteModel;
+  readonly #lease: Lease<HttpPool>;
+  /** Path of the model: `/v2/models/digits/versions/3`. */
+  readonly #path: string;
+  readonly #headers: readonly string[];
+  #message: (request: InferRequest) => InferMessage;
+
+  static async open(remote: RemoteModel, shared: SharedResources): Promise<HttpTransport> {
+    return new HttpTransport(remote, await leasePool(shared, remote.origin));
+  }
+
+  private constructor(remote: RemoteModel, lease: Lease<HttpPool>) {
+    const { model, version } = remote;
+    this.#remote = remote;
+    this.#lease = lease;
+    this.address = remote.address;
+    this.#path = `${remote.path}/v2/models/${encodeURIComponent(model)}${version === undefined ? "" : `/versions/${encodeURIComponent(version)}`}`;
+    this.#headers = ["accept", "application/json", ...remote.headers.flat()];
+    this.#message = remote.binary === true ? binaryMessage : jsonMessage;
+  }
+
+  async ready(limits: CallLimits): Promise<void> {
+    const reply = await this.#get(`${this.#path}/ready`, limits);
+    const said = reply.status === 200 && reply.body.length > 0 ? (jsonOf(reply) as { readonly ready?: unknown } | null) : undefined;
+    if (reply.status === 200 && said?.ready !== false) {
+      if (this.#remote.binary === undefined) await this.#chooseEncoding(limits);
+      return;
+    }
+    if (reply.status === 200) throw new NotReadyError("the server says that it is not ready");
+    const failure = httpFailure(reply, limits.clock.now());
+    // MLServer answers 400 while a model is being loaded.
+    throw failure instanceof RefusedRequestError ? new NotReadyError(failure.message) : failure;
+  }
+
+  async metadata(limits: CallLimits): Promise<ModelMetadata> {
+    const reply = await this.#get(this.#path, limits);
+    if (reply.status !== 200) throw httpFailure(reply, limits.clock.now());
+    const { versions, inputs, outputs } = (jsonOf(reply) ?? {}) as Partial<Record<keyof ModelMetadata, unknown>>;
+    return {
+      versions: Array.isArray(versions) ? versions.map(String) : [],
+      inputs: tensorsIn("inputs", inputs),
+      outputs: tensorsIn("outputs", outputs),
+    };
+  }
+
+  /** The server says itself whether it takes binary tensors. */
+  async #chooseEncoding(limits: CallLimits): Promise<void> {
+    const reply = await this.#get(`${this.#remote.path}/v2`, limits);
+    if (reply.status >= 500) throw httpFailure(reply, limits.clock.now());
+    // A gateway that lets nothing but models through hides what the server can do.
+    const { extensions } = reply.status === 200 ? ((jsonOf(reply) ?? {}) as { readonly extensions?: unknown }) : {};
+    if (Array.isArray(extensions) && extensions.includes("binary_tensor_data")) this.#message = binaryMessage;
+  }
+
+  async infer(request: InferRequest, limits: CallLimits): Promise<InferReply> {
+    const { headers, body } = this.#message(request);
+    const reply = await this.#exchange(
+      { method: "POST", path: `${this.#path}/infer`, headers: [...this.#headers, ...headers], body },
+      limits,
+    );
+    if (reply.status !== 200) throw httpFailure(reply, limits.clock.now());
+    return inferReplyOf(reply);
+  }
+
+  #get(path: string, limits: CallLimits): Promise<HttpReply> {
+    return this.#exchange({ method: "GET", path, headers: [...this.#headers] }, limits);
+  }
+
+  #exchange(request: HttpRequest, { clock, signal, timeout }: CallLimits): Promise<HttpReply> {
+    const { maxReplyBytes } = this.#remote;
+    return exchange(this.#lease.resource.dispatcher, request, { clock, signal, timeout, maxReplyBytes });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lease[Symbol.asyncDispose]();
+  }
+}
+
+function tensorsIn(field: string, given: unknown): TensorMetadata[] {
+  if (given === undefined || given === null) return [];
+  if (!Array.isArray(given)) throw new BadReplyError(`the model's metadata has no array as its "${field}"`);
+  return (given as Partial<TensorMetadata>[]).map(({ name, datatype, shape }) => {
+    if (typeof name !== "string" || typeof datatype !== "string" || !Array.isArray(shape))
+      throw new BadReplyError(`the model's metadata has something among its "${field}" without name, datatype and shape`);
+    return { name, datatype, shape: shape.map(Number) };
+  });
+}

@@ -1,0 +1,30 @@
+import type { Tensor, TensorType } from "../tensors/tensor.ts";
+import { BadReplyError } from "./transport.ts";
+
+/**
+ * The outputs that are wanted, in their order. How many rows they have is checked where they are cut into rows.
+ * @param wanted undefined for all that came
+ * @throws {BadReplyError} when one is missing, or of another type or shape
+ */
+export function wantedOutputs(outputs: readonly Tensor[], wanted: readonly TensorType[] | undefined): readonly Tensor[] {
+  if (wanted === undefined) return outputs;
+  return wanted.map((type) => {
+    const output = outputs.find(({ name }) => name === type.name);
+    if (output === undefined) throw new BadReplyError(`the reply has no output "${type.name}": it has ${namesOf(outputs)}`);
+    const { name, datatype, shape } = output;
+    if (datatype !== type.datatype) throw new BadReplyError(`output "${name}" is ${datatype}, not ${type.datatype}`);
+    if (!fits(shape.slice(1), type.shape))
+      throw new BadReplyError(
+        `output "${name}" has the shape [${shape.join(",")}], where a row has [${type.shape.map((size) => size ?? -1).join(",")}]`,
+      );
+    return output;
+  });
+}
+
+function namesOf(outputs: readonly Tensor[]): string {
+  return outputs.length === 0 ? "none" : outputs.map(({ name }) => `"${name}"`).join(", ");
+}
+
+function fits(row: readonly number[], wanted: TensorType["shape"]): boolean {
+  return row.length === wanted.length && wanted.every((size, index) => size === undefined || size < 0 || size === row[index]);
+}

@@ -1,0 +1,58 @@
+import type { Clock } from "../../clock.ts";
+import type { Tensor } from "../tensors/tensor.ts";
+
+/** One model on one server, by one of the protocol's two forms. What it throws does not name the model: its caller does. */
+export interface Transport extends AsyncDisposable {
+  /** Where it is, for people: `http://127.0.0.1:8000`. Holds no secret. */
+  readonly address: string;
+  /**
+   * Settles when the model can be asked. Called before anything else.
+   * @throws {RetryableError} when the server can't be reached, or is not ready
+   * @throws {NotReadyError} when the server is there and the model is not, or is not ready
+   */
+  ready(limits: CallLimits): Promise<void>;
+  metadata(limits: CallLimits): Promise<ModelMetadata>;
+  infer(request: InferRequest, limits: CallLimits): Promise<InferReply>;
+}
+
+/** What a call may take. */
+export interface CallLimits {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Milliseconds. */
+  readonly timeout: number;
+}
+
+/** What a server says of a model. */
+export interface ModelMetadata {
+  readonly versions: readonly string[];
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+}
+
+/** As the server gave it: the datatype may be one that we have no tensors for. */
+export interface TensorMetadata {
+  readonly name: string;
+  readonly datatype: string;
+  /** With the rows first; -1 where any size will do. */
+  readonly shape: readonly number[];
+}
+
+/** What is asked. */
+export interface InferRequest {
+  readonly inputs: readonly Tensor[];
+  /** The names of the outputs that are wanted; undefined for all. */
+  readonly outputs: readonly string[] | undefined;
+}
+
+/** What was answered, in the server's order. */
+export interface InferReply {
+  /** Undefined where the server keeps no versions. */
+  readonly modelVersion: string | undefined;
+  readonly outputs: readonly Tensor[];
+}
+
+/** A reply that is none: it can't be read, or is not what the protocol says. */
+export class BadReplyError extends Error {
+  override readonly name = "BadReplyError";
+}

@@ -86,6 +86,11 @@ export class InputError extends MillraceError {
   override readonly name = "InputError";
 }
 
+/** A model that is elsewhere was asked, and refused or gave no proper answer; it would do the same again, so it is not asked again. */
+export class RefusedError extends MillraceError {
+  override readonly name = "RefusedError";
+}
+
 /** Something that Millrace depends on is away or refuses: it may pass later, so it is waited for and tried again. */
 export class InfrastructureError extends MillraceError {
   override readonly name: string = "InfrastructureError";

@@ -21,7 +21,7 @@ export type {
 } from "./contracts.ts";
 export type { DeadLetter, LetterBox } from "./dead-letter.ts";
 export type { Duration } from "./duration.ts";
-export { DataError, InfrastructureError, MillraceError, ModelError, NotReadyError, PlanError } from "./errors.ts";
+export { DataError, InfrastructureError, MillraceError, ModelError, NotReadyError, PlanError, RefusedError } from "./errors.ts";
 export type { LoadContext, Model, ModelSpec, PredictContext } from "./model.ts";
 export { defineModel } from "./model.ts";
 export type { LaneOptions } from "./models/lanes/place-options.ts";
@@ -35,6 +35,9 @@ export type { OnnxSettings } from "./models/onnx/options.ts";
 export { openInference } from "./models/open-inference/open-inference.ts";
 export type { OpenInferenceOptions } from "./models/open-inference/remote-model.ts";
 export type { Datatype, TensorType } from "./models/tensors/tensor.ts";
+export type { CircuitBreakerOptions } from "./models/circuit-breaker.ts";
+export { http } from "./models/http/http.ts";
+export type { HttpBatchOptions, HttpReply, HttpRowOptions } from "./models/http/options.ts";
 export type { WorkerOptions } from "./models/worker.ts";
 export { worker } from "./models/worker.ts";
 export type { Stream } from "./pipeline/builder.ts";

@@ -67,6 +67,8 @@ export interface ModelSpec<In = unknown, Out = unknown> {
   readonly kind: string;
   /** Holds no secret. */
   readonly description: Description;
+  /** What holds for a step that does not say otherwise. */
+  readonly defaults?: { readonly retries?: number | undefined; readonly maxSize?: number | undefined } | undefined;
   /** Opens it; every opening of the same model in this process shares one copy. It is loaded and warm when this settles. */
   open(context: OpenContext, options: ModelOptions): Promise<OpenModel>;
   /** Not there when the program runs: keeps the types of inputs and outputs together. */

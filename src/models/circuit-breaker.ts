@@ -9,16 +9,18 @@
  *
  * What `request` throws decides: an InfrastructureError counts as a failure, and anything else as an answer, since a model that
  * refuses its input is there. `request` must settle by itself, by a timeout or by the signal.
+ * A call that was given up counts only when the step's `timeout` or `deadline` gave it up.
  */
 import type { Duration } from "../duration.ts";
 import { positiveMilliseconds } from "../duration.ts";
 import { InfrastructureError, messageOf, PlanError, shortened } from "../errors.ts";
 import type { RunnerContext } from "../model.ts";
+import { CallTimeoutError } from "../pipeline/call.ts";
 import { RetryableError, waitBefore } from "../pipeline/retry.ts";
 import { RecentCalls } from "./recent-calls.ts";
 
 /** When calls of a remote model are refused without asking it. */
-export interface BreakerOptions {
+export interface CircuitBreakerOptions {
   /** After so many failures in a row; default 5. */
   readonly failures?: number | undefined;
   /** After more than this part of the calls within `within` failed, from 0 to 1; default 0.5. */
@@ -47,7 +49,7 @@ export interface BreakerPolicy {
  * @param where what the options belong to, for errors
  * @throws {PlanError} when an option is out of its range
  */
-export function breakerPolicy(where: string, options: BreakerOptions = {}): BreakerPolicy {
+export function breakerPolicy(where: string, options: CircuitBreakerOptions = {}): BreakerPolicy {
   const { failures = 5, errorRate = 0.5, calls = 20, within = "30s", wait = "1s" } = options;
   for (const [name, given] of [
     ["failures", failures],
@@ -100,7 +102,7 @@ export class CircuitBreaker {
 
   /**
    * Makes the call, unless the circuit is open.
-   * @param signal when it has aborted, how the call ended says nothing of the model
+   * @param signal of the call
    * @throws {RetryableError} at once while the circuit is open, with the time until the model is tried again
    */
   async call<T>(signal: AbortSignal, request: () => Promise<T>): Promise<T> {
@@ -140,12 +142,17 @@ export class CircuitBreaker {
       if (period === this.#period) this.#answered();
       return value;
     } catch (error) {
-      if (period === this.#period && !signal.aborted) {
-        if (error instanceof InfrastructureError) this.#failed(error);
-        else this.#answered();
-      }
+      if (period === this.#period) this.#ended(signal.aborted ? signal.reason : error, signal);
       throw error;
     }
+  }
+
+  /** @param error what it threw, or why it was given up */
+  #ended(error: unknown, signal: AbortSignal): void {
+    // Of a call that was given up only the one whose time was up tells something: that it was not answered in time.
+    if (signal.aborted && !(error instanceof CallTimeoutError)) return;
+    if (error instanceof InfrastructureError) this.#failed(error);
+    else this.#answered();
   }
 
   #answered(): void {

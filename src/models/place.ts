@@ -8,6 +8,8 @@ export interface Place {
   readonly description: Description;
   /** The same for what may be one copy in a process: the model's URL or path, and everything that makes it another model or runs it otherwise. */
   readonly key: string;
+  /** What holds for a step that does not say otherwise. */
+  readonly defaults?: ModelSpec["defaults"];
   /** Loads a version of it; called again for each that is to take the place of the one that serves. */
   readonly load: LoadRunner;
   /** Paths of files, absolute or counting from the daemon's directory: when one of them changes, the model is loaded anew. */
@@ -16,8 +18,8 @@ export interface Place {
 
 /** A model in a place, as part of a plan. */
 export function placed(place: Place): ModelSpec {
-  const { kind, description } = place;
-  return { kind, description, open: (context, options) => openHost(place, context, options) };
+  const { kind, description, defaults } = place;
+  return { kind, description, defaults, open: (context, options) => openHost(place, context, options) };
 }
 
 /** The same with the types of its file: what runs can't know them. */

@@ -11,8 +11,9 @@ import type { PlannedStep } from "./plan.ts";
 export function plannedInference(
   name: string,
   given: unknown,
-  options: InferOptions,
+  said: InferOptions,
 ): Pick<PlannedStep, "name" | "kind" | "description" | "models" | "work"> {
+  const options = isModel(given) ? withDefaults(said, given.defaults) : said;
   const policy = callPolicy(name, options);
   const batching = batchingOf(name, options);
   const description = describeCalls(options);
@@ -30,6 +31,15 @@ export function plannedInference(
     description: { place: given.kind, ...given.description, ...description },
     models: [model],
     work: { type: "step", step: inferStep(policy, batching.maxSize, ask) },
+  };
+}
+
+/** Options with what a place says where they say nothing. */
+function withDefaults(options: InferOptions, { retries, maxSize }: NonNullable<ModelSpec["defaults"]> = {}): InferOptions {
+  return {
+    ...options,
+    retries: options.retries ?? retries,
+    batch: { ...options.batch, maxSize: options.batch?.maxSize ?? maxSize },
   };
 }
 

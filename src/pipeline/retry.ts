@@ -1,4 +1,4 @@
-import { DataError, InfrastructureError, InputError, ModelError } from "../errors.ts";
+import { DataError, InfrastructureError, InputError, ModelError, RefusedError } from "../errors.ts";
 
 /** Something outside refused a call and may take it later; where it has said when, no earlier. */
 export class RetryableError extends InfrastructureError {
@@ -36,7 +36,7 @@ export function waitBefore(factor: number, attempt: number, errors: readonly unk
 /** Whether trying again can help. */
 export function mayPass(error: unknown): boolean {
   const fault = error instanceof ModelError ? error.cause : error;
-  return !(fault instanceof DataError || fault instanceof InputError);
+  return !(fault instanceof DataError || fault instanceof InputError || fault instanceof RefusedError);
 }
 
 function retryAfterOf(error: unknown): number {

@@ -5,12 +5,12 @@ import { InfrastructureError } from "millrace";
 import { VirtualClock } from "millrace/testing";
 
 import { SILENT } from "../../src/contracts.ts";
-import type { BreakerOptions } from "../../src/models/circuit-breaker.ts";
+import type { CircuitBreakerOptions } from "../../src/models/circuit-breaker.ts";
 import { breakerPolicy, CircuitBreaker } from "../../src/models/circuit-breaker.ts";
 import { RetryableError } from "../../src/pipeline/retry.ts";
 
 /** A breaker around a model that answers, or fails as told; `how` tells what came of each call. */
-function guarded(options: BreakerOptions = {}) {
+function guarded(options: CircuitBreakerOptions = {}) {
   const clock = new VirtualClock(Date.UTC(2026, 0, 1));
   const reasons: (string | undefined)[] = [];
   const context = { clock, logger: SILENT, random: () => 1, waiting: (reason: string | undefined) => void reasons.push(reason) };

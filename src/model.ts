@@ -142,6 +142,8 @@ export interface ModelCaller extends Disposable {
 export interface ModelCall {
   /** The events that the inputs are the values of, in the same order, for what needs more than the value: never changed. */
   readonly events: readonly Event[];
+  /** How many callers' calls it was made of; default 1. */
+  readonly joined?: number | undefined;
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
   /** The clock's `elapsed` at which the answer is worth nothing any more; Infinity for never. */

@@ -18,8 +18,13 @@ export interface TracedCall {
   readonly model: ModelIdentity;
   /** How it is run: `worker`, `threads`, `http` … */
   readonly kind: string;
-  /** The events of its rows: their trace contexts are linked to. */
-  readonly events: readonly Event[];
+  readonly rows: number;
+  /** Looked at only where the call is sampled. */
+  readonly call: {
+    /** The events of its rows: their trace contexts are linked to. */
+    readonly events: readonly Event[];
+    readonly joined?: number | undefined;
+  };
 }
 
 /** Records calls of models. There is none where tracing is off. */

@@ -69,6 +69,8 @@ export interface ModelView {
   readonly state: "current" | "beside";
   /** Why it can't work now; absent when it can. */
   readonly reason?: string;
+  /** Why a newer version could not be loaded, so that this one goes on; absent when there is none such. */
+  readonly refusal?: string;
   readonly calls: number;
   readonly rows: number;
   readonly inFlight: number;
@@ -88,11 +90,13 @@ export function viewModels(workers: Iterable<Worker>): readonly ModelView[] {
   return [...workers].flatMap((worker) => [...worker.models.values()].flatMap((report) => viewModel(worker, report)));
 }
 
-function viewModel({ number, pid }: Worker, { name, kind, version, state, waits, queued, stats }: ModelReport): readonly ModelView[] {
+function viewModel({ number, pid }: Worker, report: ModelReport): readonly ModelView[] {
+  const { name, kind, version, state, waits, refusal, queued, stats } = report;
   if (state === "gone") return [];
   const { calls, rows, inFlight, queueSeconds, predictSeconds, restarts, errors } = stats;
   const numbers = { calls, rows, inFlight, queued, queueSeconds, predictSeconds, restarts, errors: Object.fromEntries(errors) };
-  return [{ name, kind, worker: number, pid, version, state, ...(waits === undefined ? {} : { reason: waits }), ...numbers }];
+  const why = { ...(waits === undefined ? {} : { reason: waits }), ...(refusal === undefined ? {} : { refusal }) };
+  return [{ name, kind, worker: number, pid, version, state, ...why, ...numbers }];
 }
 
 function labelOf({ name, version, kind }: { readonly name: string; readonly version: string; readonly kind: string }): string {

@@ -4,6 +4,7 @@
 import "../hooks.ts";
 import { messageOf, shortened, stackOf } from "../errors.ts";
 import { openLogs } from "../observability/logs.ts";
+import type { Tracing } from "../observability/tracing.ts";
 import { openSharedResources } from "../shared-resources.ts";
 import { Host } from "./host.ts";
 import { placeIn, watchExits } from "./last-words.ts";
@@ -25,17 +26,23 @@ const sendToSupervisor = process.send?.bind(process);
 delete process.send;
 
 let host: Host | undefined;
+let tracing: Tracing | undefined;
 let logFatal: (thrown: unknown) => void = () => undefined;
 const exits = watchExits((thrown) => logFatal(thrown));
 
 process.on("disconnect", () => exits.exit(1));
 process.on("message", (message: ToWorker) => {
-  if (message.type === "begin") host = begin(message);
-  else if (message.type === "exit") exits.exit(0);
+  if (message.type === "begin") void begin(message);
+  else if (message.type === "exit") void leave();
   else void host?.obey(message);
 });
 
-function begin(message: Begin): Host {
+async function leave(): Promise<never> {
+  await tracing?.[Symbol.asyncDispose]();
+  return exits.exit(0);
+}
+
+async function begin(message: Begin): Promise<void> {
   const logs = openLogs(message.log, { worker: message.number });
   const { logger } = logs;
   logFatal = (thrown) => {
@@ -43,16 +50,22 @@ function begin(message: Begin): Host {
     const message = shortened(messageOf(thrown));
     logger.error({ pid: process.pid, stack: stack && shortened(stack) }, `the worker ends: ${message}${placeIn(stack)}`);
   };
+  if (message.tracing !== undefined) {
+    // It takes memory and time of a worker's start, so only who traces loads it.
+    const { openTracing } = await import("../observability/tracing.ts");
+    tracing = openTracing(message.tracing, { logger, instance: `worker ${message.number}, process ${process.pid}` });
+  }
   const send = (sent: FromWorker) => {
     // When the channel is closed, `disconnect` ends the process.
     if (process.connected) sendToSupervisor?.(sent, undefined, {}, () => undefined);
   };
-  const started = new Host({
+  host = new Host({
     connections: message.connections,
     checkpoint: message.checkpoint,
     misfit: message.misfit,
     modelSettings: message.models,
     models: new WorkerModels((text) => logs.shown(text)),
+    tracer: tracing?.tracer,
     directory: message.directory,
     shared: openSharedResources(),
     logger,
@@ -63,5 +76,4 @@ function begin(message: Begin): Host {
     heartbeat: message.heartbeat,
   });
   send({ type: "ready" });
-  return started;
 }

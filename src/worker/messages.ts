@@ -111,6 +111,8 @@ export interface ModelReport extends ModelIdentity {
   readonly queued: number;
   /** Why it can't work now; undefined when it can. */
   readonly waits: string | undefined;
+  /** Why a newer version could not be loaded; undefined when it could, or there is none. */
+  readonly refusal: string | undefined;
   readonly stats: ModelStats;
 }
 

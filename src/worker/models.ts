@@ -66,15 +66,15 @@ export class WorkerModels implements ModelRegistry {
    */
   async reload(name: string): Promise<readonly ReloadOutcome[]> {
     const outcomes: ReloadOutcome[] = [];
-    for (const model of this.#models) {
-      const before = model.versions()[0];
-      if (before?.name !== name) continue;
+    const asked = [...this.#models].filter((model) => model.versions()[0]?.name === name);
+    for (const model of asked) {
       const { kind } = model;
+      const before = model.versions()[0]?.version ?? "";
       try {
         const { version } = await model.reload();
-        outcomes.push({ kind, before: before.version, version });
+        outcomes.push({ kind, before, version });
       } catch (error) {
-        outcomes.push({ kind, before: before.version, error: this.#shown(messageOf(error)) });
+        outcomes.push({ kind, before, error: this.#shown(messageOf(error)) });
       }
     }
     return outcomes;
@@ -103,17 +103,22 @@ export class WorkerModels implements ModelRegistry {
 
   #report({ id, model, version }: Entry, state: ModelReport["state"]): ModelReport {
     const { name, version: number, stats } = version;
-    const waits = state === "current" ? model.waits() : undefined;
+    const isCurrent = state === "current";
     return {
       id,
       kind: model.kind,
       name,
       version: number,
       state,
-      queued: state === "current" ? model.queued() : 0,
-      waits: waits === undefined ? undefined : this.#shown(waits),
+      queued: isCurrent ? model.queued() : 0,
+      waits: isCurrent ? this.#shownIfAny(model.waits()) : undefined,
+      refusal: isCurrent ? this.#shownIfAny(model.refusal()) : undefined,
       stats: copyOf(stats),
     };
+  }
+
+  #shownIfAny(reason: string | undefined): string | undefined {
+    return reason === undefined ? undefined : this.#shown(reason);
   }
 }
 
@@ -128,6 +133,7 @@ function isSame(a: ModelReport, b: ModelReport): boolean {
     a.state === b.state &&
     a.queued === b.queued &&
     a.waits === b.waits &&
+    a.refusal === b.refusal &&
     a.stats.calls === b.stats.calls &&
     a.stats.inFlight === b.stats.inFlight &&
     a.stats.queueSeconds === b.stats.queueSeconds &&

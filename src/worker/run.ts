@@ -12,6 +12,7 @@ import type { CheckpointOptions } from "../pipeline/state/checkpoints.ts";
 import { keepsCheckpoints } from "../pipeline/state/open-checkpoints.ts";
 import { redact } from "../secrets.ts";
 import { buildPlan, loadProduct } from "../tasks/products.ts";
+import type { CallTracer } from "../tracing.ts";
 import { executeFor } from "./last-words.ts";
 import type { Assignment, RunEnd, RunStats } from "./messages.ts";
 import { tellingWhenItWorks } from "./told-plan.ts";
@@ -24,6 +25,7 @@ export interface RunSurroundings {
   readonly misfit: "refuse" | "reset";
   readonly modelSettings: ModelSettings;
   readonly models: ModelRegistry;
+  readonly tracer: CallTracer | undefined;
   /** What relative paths of files count from. */
   readonly directory: string;
   readonly shared: SharedResources;
@@ -118,6 +120,7 @@ export class Run {
       mode: "run",
       modelSettings: this.#surroundings.modelSettings,
       models: this.#surroundings.models,
+      tracer: this.#surroundings.tracer,
       hide: (text) => this.#shown(text),
       waiting: (reason) => {
         waitsFor = reason === undefined ? undefined : this.#shown(reason);

@@ -16,7 +16,18 @@ function report(calls: number, more: Partial<ModelReport> = {}): ModelReport {
   for (let call = 0; call < calls; call++) countCall(stats, 2);
   for (let call = 1; call < calls; call++) countEnd(stats, 0.5);
   if (calls > 1) countError(stats, "TypeError");
-  return { id: 1, kind: "threads", name: "digits", version: "1", state: "current", queued: 4, waits: undefined, stats, ...more };
+  return {
+    id: 1,
+    kind: "threads",
+    name: "digits",
+    version: "1",
+    state: "current",
+    queued: 4,
+    waits: undefined,
+    refusal: undefined,
+    stats,
+    ...more,
+  };
 }
 
 test("what the workers count of a version is one sum", () => {
@@ -59,7 +70,7 @@ test("numbers of versions that are gone are forgotten when there are too many of
 
 test("models are shown by worker, with their numbers and why they can't work", () => {
   const [one, ledger] = [worker(1), new ModelLedger()];
-  ledger.hear(one, [report(2, { waits: "no thread is ready" })]);
+  ledger.hear(one, [report(2, { waits: "no thread is ready", refusal: "2: no default export" })]);
   assert.deepEqual(viewModels([one]), [
     {
       name: "digits",
@@ -69,6 +80,7 @@ test("models are shown by worker, with their numbers and why they can't work", (
       version: "1",
       state: "current",
       reason: "no thread is ready",
+      refusal: "2: no default export",
       calls: 2,
       rows: 4,
       inFlight: 1,

@@ -11,6 +11,7 @@ class FakeModel implements ObservedModel {
   readonly list: ObservedVersion[];
   rows = 0;
   reason: string | undefined;
+  refused: string | undefined;
   next: string | Error = "2";
 
   constructor(name = "digits") {
@@ -20,6 +21,7 @@ class FakeModel implements ObservedModel {
   versions = () => [...this.list];
   queued = () => this.rows;
   waits = () => this.reason;
+  refusal = () => this.refused;
 
   async reload() {
     if (this.next instanceof Error) throw this.next;
@@ -56,8 +58,10 @@ test("what has changed since the last report is told, and nothing else", () => {
 test("why a model can't work is told without secrets, and so is nothing of its key", () => {
   const { models, model } = opened();
   model.reason = "it is away, with the password hunter22";
+  model.refused = "hunter22 is no model";
   const news = models.news();
   assert.equal(news[0]?.waits, "it is away, with the password [secret]");
+  assert.equal(news[0]?.refusal, "[secret] is no model");
   assert.doesNotMatch(JSON.stringify(news), /hunter22/);
 });
 

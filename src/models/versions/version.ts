@@ -87,7 +87,7 @@ export class Version implements AsyncDisposable {
     const { stats, runner } = this;
     const begin = this.#clock.elapsed();
     countCall(stats, rows.length);
-    const span = this.#tracer?.begin({ model: runner.identity, kind: this.#kind, events: call.events });
+    const span = this.#tracer?.begin({ model: runner.identity, kind: this.#kind, rows: rows.length, call });
     let failure: string | undefined;
     try {
       return { outputs: checkRows(await this.#run(rows, call), rows.length), identity: runner.identity };

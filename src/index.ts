@@ -20,6 +20,7 @@ export type {
   TaskIdentity,
 } from "./contracts.ts";
 export type { DeadLetter, LetterBox } from "./dead-letter.ts";
+export type { TensorDecoding } from "./decode-tensor.ts";
 export type { Duration } from "./duration.ts";
 export { DataError, InfrastructureError, MillraceError, ModelError, NotReadyError, PlanError, RefusedError } from "./errors.ts";
 export type { LoadContext, Model, ModelSpec, PredictContext } from "./model.ts";

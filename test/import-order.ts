@@ -101,7 +101,10 @@ export function productFault({ file, line, specifier }: Import): string | undefi
   if (specifier.startsWith("node:") || specifier === "millrace") return undefined;
   if (specifier === "millrace/testing" && file.endsWith(".test.ts")) return undefined;
   if (!specifier.startsWith(".")) return `${at}: a product imports from "millrace" and node: only, not from ${specifier}`;
-  const product = file.split("/").slice(0, 2).join("/");
+  const parts = file.split("/");
+  // What stands beside the folders of products, as their demo, is of none of them.
+  if (parts.length === 2) return specifier.startsWith("./") ? undefined : `${at}: ${specifier} is outside products/`;
+  const product = parts.slice(0, 2).join("/");
   const target = new URL(specifier, `file:///${file}`).pathname.slice(1);
   return target.startsWith(`${product}/`) ? undefined : `${at}: ${specifier} is outside the product's own folder`;
 }

@@ -3,7 +3,7 @@ import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { Duration } from "../../duration.ts";
 import { positiveMilliseconds } from "../../duration.ts";
 import { PlanError } from "../../errors.ts";
-import type { BreakerOptions, BreakerPolicy } from "../circuit-breaker.ts";
+import type { CircuitBreakerOptions, BreakerPolicy } from "../circuit-breaker.ts";
 import { breakerPolicy } from "../circuit-breaker.ts";
 import { isDatatype } from "../tensors/datatypes.ts";
 import type { TensorType } from "../tensors/tensor.ts";
@@ -36,7 +36,7 @@ export interface OpenInferenceOptions {
    */
   readonly binary?: boolean | undefined;
   /** When calls are refused without asking the server, because it is away or overloaded. */
-  readonly breaker?: BreakerOptions | undefined;
+  readonly breaker?: CircuitBreakerOptions | undefined;
 }
 
 /** Options with defaults filled in and checked; the timeout in milliseconds. */

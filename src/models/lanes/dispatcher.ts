@@ -269,8 +269,12 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
     this.entries.get(entry)?.loaded(loaded);
   }
 
-  unloadable(entry: number, error: PortableError): void {
-    this.entries.get(entry)?.fail(revived(error));
+  unloadable(number: number, error: PortableError): void {
+    const entry = this.entries.get(number);
+    if (entry === undefined || entry.isOpen) return;
+    entry.fail(revived(error));
+    // At once, so that no lane is taken for broken that has nothing else to load.
+    this.unhost(number);
   }
 
   restarted(): void {

@@ -43,6 +43,11 @@ export class HostedEntry implements AsyncDisposable {
     return this.#opening.promise;
   }
 
+  /** Whether a lane has loaded it once. */
+  get isOpen(): boolean {
+    return this.#loaded !== undefined;
+  }
+
   /** What it is, once it was loaded. */
   get identity(): LoadedEntry["identity"] {
     return this.#loaded?.identity;

@@ -131,6 +131,8 @@ export interface CallerOptions {
 
 /** One partition's step, as the model knows it. */
 export interface ModelCaller extends Disposable {
+  /** How many calls it may have under way now: one while more waits for the model than may (`maxQueuedRows`, `maxQueuedBytes`). */
+  readonly maxInFlight: number;
   /**
    * One output for each input, in order; a `failed(error)` may stand among them. Rejects with a DataError-like error of the model, with an
    * InfrastructureError when the model is away or too late, and with the signal's reason.

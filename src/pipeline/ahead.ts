@@ -2,6 +2,9 @@
  * The only read-ahead: starts work on items up to a limit, and gives the results in input order.
  */
 
+/** How much is under way at a time; where it changes, it is asked for before each start, and must never be less than 1. */
+export type Limit = number | (() => number);
+
 interface Slot<B> {
   /** Whether it counts towards the limit: work that was done at once does not. */
   readonly counted: boolean;
@@ -23,7 +26,7 @@ const SPARE = 64;
  */
 export async function* ahead<A, B>(
   input: AsyncIterable<readonly A[]>,
-  limit: number,
+  limit: Limit,
   signal: AbortSignal,
   start: (item: A) => B | Promise<B>,
 ): AsyncGenerator<B[]> {
@@ -48,7 +51,7 @@ export async function* ahead<A, B>(
 
 class Work<A, B> {
   readonly #iterator: AsyncIterator<readonly A[]>;
-  readonly #limit: number;
+  readonly #limit: Limit;
   readonly #start: (item: A) => B | Promise<B>;
   readonly #slots: Slot<B>[] = [];
   #counted = 0;
@@ -59,7 +62,7 @@ class Work<A, B> {
   #wake: (() => void) | undefined;
   #closed = false;
 
-  constructor(iterator: AsyncIterator<readonly A[]>, limit: number, start: (item: A) => B | Promise<B>) {
+  constructor(iterator: AsyncIterator<readonly A[]>, limit: Limit, start: (item: A) => B | Promise<B>) {
     this.#iterator = iterator;
     this.#limit = limit;
     this.#start = start;
@@ -134,7 +137,8 @@ class Work<A, B> {
   }
 
   #hasRoom(): boolean {
-    return this.#counted < this.#limit && this.#slots.length < this.#limit + SPARE;
+    const limit = typeof this.#limit === "number" ? this.#limit : this.#limit();
+    return this.#counted < limit && this.#slots.length < limit + SPARE;
   }
 
   #begin(item: A): void {

@@ -66,13 +66,15 @@ export type Ask = (events: readonly Event[], attempt: Attempt) => Promise<Asked>
 /** What a step asks, as its partition's run begins; disposed of at its end. */
 export interface Asking extends Disposable {
   readonly ask: Ask;
+  /** How many calls may be under way now, where that is less at times than the step's `maxInFlight`. */
+  readonly limit?: (() => number) | undefined;
 }
 
 /** A model over arrays of inputs: neighbouring events are given to it in one call, several calls at a time, results in input order. */
 export function inferStep(policy: CallPolicy, rows: number, open: (run: RunContext) => Asking): Step<unknown, unknown> {
   return async function* infer(input, run) {
     using asking = open(run);
-    yield* orderedCalls(input, run, { step: policy.step, size: rows, limit: policy.maxInFlight }, (events) =>
+    yield* orderedCalls(input, run, { step: policy.step, size: rows, limit: asking.limit ?? policy.maxInFlight }, (events) =>
       callModel(policy, asking.ask, events, run),
     );
   };
@@ -96,7 +98,7 @@ export function askModel(policy: CallPolicy, model: PlannedModel, priority: numb
     const name = `${run.task.id}/${policy.step}/${run.partition}`;
     const caller = run.model(model).caller({ name, maxInFlight: policy.maxInFlight, priority });
     const ask: Ask = (events, { signal, until }) => caller.predict(events.map(valueOf), { events, signal, until });
-    return { ask, [Symbol.dispose]: () => caller[Symbol.dispose]() };
+    return { ask, limit: () => caller.maxInFlight, [Symbol.dispose]: () => caller[Symbol.dispose]() };
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Batch, Event, Position } from "../batch.ts";
 import { NO_WATERMARK } from "../batch.ts";
 import type { RunContext, Tries } from "../contracts.ts";
+import type { Limit } from "./ahead.ts";
 import { ahead } from "./ahead.ts";
 import { positionBefore } from "./truncated.ts";
 
@@ -36,7 +37,7 @@ const NONE: readonly FailedRow[] = [];
 export async function* orderedCalls(
   input: AsyncIterable<Batch>,
   run: RunContext,
-  options: { readonly step: string; readonly size: number; readonly limit: number },
+  options: { readonly step: string; readonly size: number; readonly limit: Limit },
   call: (events: Event[]) => Promise<readonly FailedRow[]>,
 ): AsyncGenerator<Batch> {
   const start = (portion: Portion): Outcome | Promise<Outcome> => {

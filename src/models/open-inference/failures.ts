@@ -1,12 +1,8 @@
-import { InfrastructureError, messageOf, NotReadyError, shortened } from "../../errors.ts";
+import { InfrastructureError, InputError, messageOf, ModelError, NotReadyError, RefusedError, shortened } from "../../errors.ts";
+import type { ModelIdentity } from "../../model-stats.ts";
 import { RetryableError } from "../../pipeline/retry.ts";
+import { retryAfterOf } from "../http/retry-after.ts";
 import type { HttpReply } from "./http-exchange.ts";
-import { retryAfter } from "./retry-after.ts";
-
-/** The server refuses these inputs: asking again with the same would not help. */
-export class RefusedRequestError extends Error {
-  override readonly name = "RefusedRequestError";
-}
 
 /** How much of a server's message is told. Characters. */
 const MOST_OF_A_MESSAGE = 500;
@@ -17,19 +13,28 @@ const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
 /** What refuses the caller, or lies in the address: no event is at fault, and it stays so until somebody changes something. */
 const REFUSED_CALLERS: ReadonlySet<number> = new Set([401, 403, 405, 407]);
 
+/** What a failure is told with. */
+export interface Telling {
+  /** Takes secrets out of what the server says: it may repeat what it was sent. */
+  readonly hide: (text: string) => string;
+}
+
+function answered(what: string, said: string, { hide }: Telling): string {
+  return `the server answered ${what}${said === "" ? "" : `: ${shortened(hide(said), MOST_OF_A_MESSAGE)}`}`;
+}
+
 /**
  * What a status other than 200 means.
  * @param now milliseconds since the epoch
  */
-export function httpFailure(reply: HttpReply, now: number): Error {
+export function httpFailure(reply: HttpReply, now: number, telling: Telling): Error {
   const { status, headers } = reply;
-  const said = messageIn(reply);
-  const message = `the server answered ${status}${said === "" ? "" : `: ${shortened(said, MOST_OF_A_MESSAGE)}`}`;
+  const message = answered(String(status), messageIn(reply), telling);
   if (status === 404) return new NotReadyError(message);
   if (status >= 500 || RETRYABLE_STATUSES.has(status))
-    return new RetryableError(message, { retryAfter: retryAfter(headers["retry-after"], now) });
+    return new RetryableError(message, { retryAfter: retryAfterOf(headers["retry-after"], now) });
   if (status < 400 || REFUSED_CALLERS.has(status)) return new InfrastructureError(message);
-  return new RefusedRequestError(message);
+  return new RefusedError(message);
 }
 
 /** `error` by the protocol, `detail` of FastAPI, on which MLServer stands; else text as it is, unless it is a page. */
@@ -73,9 +78,9 @@ const CODES = [
 ] as const;
 
 /** What a status other than OK means: as the HTTP status that gRPC's documentation puts beside it. */
-export function grpcFailure({ code, details, retryAfter }: GrpcFailure): Error {
+export function grpcFailure({ code, details, retryAfter }: GrpcFailure, telling: Telling): Error {
   const name = CODES[code] ?? `code ${code}`;
-  const message = `the server answered ${name}${details === "" ? "" : `: ${shortened(details, MOST_OF_A_MESSAGE)}`}`;
+  const message = answered(name, details, telling);
   switch (name) {
     case "NOT_FOUND":
       return new NotReadyError(message);
@@ -88,16 +93,22 @@ export function grpcFailure({ code, details, retryAfter }: GrpcFailure): Error {
     case "FAILED_PRECONDITION":
     case "OUT_OF_RANGE":
     case "DATA_LOSS":
-      return new RefusedRequestError(message);
+      return new RefusedError(message);
     case "RESOURCE_EXHAUSTED":
       // Also a message that is larger than the server takes: half of the rows may pass.
-      return /larger than max/i.test(details) ? new RefusedRequestError(message) : new RetryableError(message, { retryAfter });
+      return /larger than max/i.test(details) ? new RefusedError(message) : new RetryableError(message, { retryAfter });
     default:
       return new RetryableError(message, { retryAfter });
   }
 }
 
-/** The same error, told with where it arose; what is no error of the infrastructure is told so elsewhere (ModelError). */
+/** The same error, told with the model and where it is. */
+export function toldOf(error: unknown, model: ModelIdentity, address: string): unknown {
+  if (error instanceof RefusedError || error instanceof InputError) return new ModelError(model, error);
+  return withPlace(error, `model ${model.name}@${model.version} at ${address}`);
+}
+
+/** An error of the infrastructure, told with where it arose. */
 export function withPlace(error: unknown, place: string): unknown {
   if (!(error instanceof InfrastructureError)) return error;
   const message = `${place}: ${messageOf(error)}`;

@@ -1,13 +1,13 @@
 /**
  * Requests and replies of `ModelInfer`: tensors as raw contents, or in the field of their datatype.
  */
+import { RefusedError } from "../../errors.ts";
 import { elementsOf, isDatatype } from "../tensors/datatypes.ts";
 import type { Datatype, Tensor, TensorData } from "../tensors/tensor.ts";
 import type { GrpcContents, GrpcInferReply, GrpcInferRequest, GrpcTensor } from "./grpc-service.ts";
 import { dataOfRaw, rawOf } from "./raw-tensor.ts";
 import { dataOfJson } from "./tensor-json.ts";
 import type { InferReply, InferRequest } from "./transport.ts";
-import { BadReplyError } from "./transport.ts";
 
 /** The field of each datatype among the contents. */
 const FIELDS: { readonly [D in Datatype]: keyof GrpcContents } = {
@@ -53,20 +53,20 @@ function typedContents({ datatype, data }: Tensor): GrpcContents {
   return { [field]: Array.from(data as Float64Array) };
 }
 
-/** What the server answered. @throws {BadReplyError} */
+/** What the server answered. @throws {RefusedError} */
 export function inferReplyOfGrpc({ model_version: version, outputs, raw_output_contents: raws }: GrpcInferReply): InferReply {
   if (raws.length > 0 && raws.length !== outputs.length)
-    throw new BadReplyError(`the reply has ${raws.length} raw contents for ${outputs.length} outputs`);
+    throw new RefusedError(`the reply has ${raws.length} raw contents for ${outputs.length} outputs`);
   const tensors = outputs.map((output, index) => tensorOf(output, raws[index]));
   return { modelVersion: version === "" ? undefined : version, outputs: tensors };
 }
 
 function tensorOf(output: GrpcTensor, raw: Uint8Array | undefined): Tensor {
   const { name = "", datatype = "" } = output;
-  if (!isDatatype(datatype)) throw new BadReplyError(`output "${name}" has the unknown datatype "${datatype}"`);
+  if (!isDatatype(datatype)) throw new RefusedError(`output "${name}" has the unknown datatype "${datatype}"`);
   const shape = output.shape.map(Number);
   if (!shape.every((dimension) => Number.isSafeInteger(dimension) && dimension >= 0))
-    throw new BadReplyError(`output "${name}" has a shape that is none: [${output.shape.join(",")}]`);
+    throw new RefusedError(`output "${name}" has a shape that is none: [${output.shape.join(",")}]`);
   const elements = shape.reduce((product, dimension) => product * dimension, 1);
   const data = raw === undefined ? contentsData(name, datatype, elements, output.contents) : dataOfRaw(name, datatype, elements, raw);
   return { name, datatype, shape, data };

@@ -2,16 +2,15 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 
 import type { Lease, SharedResources } from "../../contracts.ts";
-import { messageOf, NotReadyError } from "../../errors.ts";
+import { messageOf, NotReadyError, RefusedError } from "../../errors.ts";
 import { RetryableError } from "../../pipeline/retry.ts";
-import { grpcFailure, RefusedRequestError } from "./failures.ts";
+import { grpcFailure } from "./failures.ts";
 import { grpcRequest, inferReplyOfGrpc } from "./grpc-message.ts";
 import type { Method, NamedModel } from "./grpc-service.ts";
 import { ModelInfer, ModelMetadata, ModelReady } from "./grpc-service.ts";
-import { ReplyTooLargeError } from "./http-exchange.ts";
+import { tooLarge } from "./http-exchange.ts";
 import type { RemoteModel } from "./remote-model.ts";
 import type { CallLimits, InferReply, InferRequest, ModelMetadata as Said, Transport } from "./transport.ts";
-import { BadReplyError } from "./transport.ts";
 
 /** A connection to one server. */
 interface Channel extends AsyncDisposable {
@@ -51,7 +50,7 @@ export class GrpcTransport implements Transport {
 
   async ready(limits: CallLimits): Promise<void> {
     const { ready = false } = await this.#call(ModelReady, this.#named, limits).catch((error: unknown) => {
-      throw error instanceof RefusedRequestError ? new NotReadyError(error.message) : error;
+      throw error instanceof RefusedError ? new NotReadyError(error.message) : error;
     });
     if (!ready) throw new NotReadyError("the server says that it is not ready");
   }
@@ -100,7 +99,7 @@ export class GrpcTransport implements Transport {
         try {
           resolve(method.responseDeserialize(bytes));
         } catch (error) {
-          reject(new BadReplyError(`the reply is no message of the protocol (${bytes.length} bytes): ${messageOf(error)}`));
+          reject(new RefusedError(`the reply is no message of the protocol (${bytes.length} bytes): ${messageOf(error)}`));
         }
       };
       const giveUp = (reason: unknown) => {
@@ -115,16 +114,15 @@ export class GrpcTransport implements Transport {
   }
 
   #failure(error: ServiceError | null, ms: number): Error {
-    if (error === null) return new BadReplyError("the reply is empty");
+    if (error === null) return new RefusedError("the reply is empty");
     const { code, details, metadata } = error;
     // Made by the client itself, as soon as it knows the length of the message. A server says the same of a request, with its own limit.
     const { maxReplyBytes } = this.#remote;
-    if (details.startsWith("Received message larger than max") && details.includes(` ${maxReplyBytes})`))
-      return new ReplyTooLargeError(maxReplyBytes);
+    if (details.startsWith("Received message larger than max") && details.includes(` ${maxReplyBytes})`)) return tooLarge(maxReplyBytes);
     if (details.startsWith("Deadline exceeded")) return late(ms);
     const [pushback] = metadata.get("grpc-retry-pushback-ms");
     const retryAfter = Number(pushback) > 0 ? Number(pushback) : undefined;
-    return grpcFailure({ code, details, retryAfter });
+    return grpcFailure({ code, details, retryAfter }, this.#remote);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 
 import type { Clock } from "../../clock.ts";
-import { messageOf } from "../../errors.ts";
+import { messageOf, RefusedError } from "../../errors.ts";
 import { RetryableError } from "../../pipeline/retry.ts";
 
 /** A request, to be sent over a pool of its origin. */
@@ -33,13 +33,9 @@ export interface ExchangeLimits {
   readonly maxReplyBytes: number;
 }
 
-/** A reply was longer than it may be; reading ended there. */
-export class ReplyTooLargeError extends Error {
-  override readonly name = "ReplyTooLargeError";
-
-  constructor(maxReplyBytes: number) {
-    super(`the reply has more than ${maxReplyBytes.toLocaleString("en")} bytes (maxReplyBytes)`);
-  }
+/** A reply is longer than it may be; reading ends there. */
+export function tooLarge(maxReplyBytes: number): RefusedError {
+  return new RefusedError(`the reply has more than ${maxReplyBytes.toLocaleString("en")} bytes (maxReplyBytes)`);
 }
 
 /** Of a reply that tells an error, this is enough to read. Bytes. */
@@ -49,7 +45,7 @@ const MOST_OF_AN_ERROR = 64 * 1024;
  * One request and its whole reply, whatever its status. It goes by undici's `dispatch`: a stream for each reply, as `request` makes
  * one, costs more than all else here.
  * @throws {RetryableError} when the connection can't be made or breaks, or the time is up
- * @throws {ReplyTooLargeError} when the reply is too long
+ * @throws {RefusedError} when the reply is too long
  * @throws the signal's reason when it aborts
  */
 export function exchange(pool: Dispatcher, request: HttpRequest, limits: ExchangeLimits): Promise<HttpReply> {
@@ -131,7 +127,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #tooLarge(): void {
-    this.#fail(new ReplyTooLargeError(this.#limits.maxReplyBytes));
+    this.#fail(tooLarge(this.#limits.maxReplyBytes));
   }
 
   #fail(reason: unknown): void {

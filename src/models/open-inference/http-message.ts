@@ -3,14 +3,13 @@
  * (https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol/extension_binary_data.html): the JSON is then
  * followed by the bytes of the tensors, and a header says where it ends.
  */
-import { messageOf } from "../../errors.ts";
+import { messageOf, RefusedError } from "../../errors.ts";
 import { isDatatype } from "../tensors/datatypes.ts";
 import type { Tensor } from "../tensors/tensor.ts";
 import type { HttpReply } from "./http-exchange.ts";
 import { dataOfRaw, rawOf } from "./raw-tensor.ts";
 import { dataJson, dataOfJson } from "./tensor-json.ts";
 import type { InferReply, InferRequest } from "./transport.ts";
-import { BadReplyError } from "./transport.ts";
 
 /** How long the JSON is in front of binary tensors, in bytes. */
 const JSON_LENGTH = "inference-header-content-length";
@@ -46,19 +45,19 @@ function typeJson({ name, datatype, shape }: Tensor): string {
   return `"name":${JSON.stringify(name)},"datatype":"${datatype}","shape":[${shape.join(",")}]`;
 }
 
-/** The JSON of a reply with binary tensors or without. @throws {BadReplyError} */
+/** The JSON of a reply with binary tensors or without. @throws {RefusedError} */
 export function jsonOf({ headers, body }: HttpReply): unknown {
   const length = headers[JSON_LENGTH];
   const end = length === undefined ? body.length : Number(length);
   if (!Number.isInteger(end) || end > body.length)
-    throw new BadReplyError(`the header ${JSON_LENGTH} says "${String(length)}" where ${body.length} bytes came`);
+    throw new RefusedError(`the header ${JSON_LENGTH} says "${String(length)}" where ${body.length} bytes came`);
   if (length === undefined) checkJsonType(headers["content-type"]);
   return parse(body.toString("utf8", 0, end));
 }
 
 function checkJsonType(type: string | undefined): void {
   if (type !== undefined && !/^(?:application\/(?:[\w.+-]*\+)?json|text\/json)\b/i.test(type))
-    throw new BadReplyError(`the reply is ${type.slice(0, 100)}, not JSON: is this an Open Inference server?`);
+    throw new RefusedError(`the reply is ${type.slice(0, 100)}, not JSON: is this an Open Inference server?`);
 }
 
 function parse(text: string): unknown {
@@ -66,7 +65,7 @@ function parse(text: string): unknown {
     // Numbers beyond 2^53 come exactly only where they are looked for, which costs five times as much.
     return /\d{16}/.test(text) && text.includes("INT64") ? JSON.parse(text, exactIntegers) : JSON.parse(text);
   } catch (error) {
-    throw new BadReplyError(`the reply is no JSON (${text.length} characters): ${messageOf(error).slice(0, 200)}`);
+    throw new RefusedError(`the reply is no JSON (${text.length} characters): ${messageOf(error).slice(0, 200)}`);
   }
 }
 
@@ -83,11 +82,11 @@ interface JsonOutput {
   readonly data?: unknown;
 }
 
-/** What the server answered. @throws {BadReplyError} */
+/** What the server answered. @throws {RefusedError} */
 export function inferReplyOf(reply: HttpReply): InferReply {
   const json = jsonOf(reply) as { readonly model_version?: unknown; readonly outputs?: unknown } | null;
   const outputs = json?.outputs;
-  if (!Array.isArray(outputs)) throw new BadReplyError('the reply has no "outputs"');
+  if (!Array.isArray(outputs)) throw new RefusedError('the reply has no "outputs"');
   const version = json?.model_version;
   let at = Number(reply.headers[JSON_LENGTH] ?? reply.body.length);
   const tensors: Tensor[] = [];
@@ -101,7 +100,7 @@ export function inferReplyOf(reply: HttpReply): InferReply {
     }
     const end = at + Number(size);
     if (!(end >= at && end <= reply.body.length))
-      throw new BadReplyError(`output "${name}" says binary_data_size ${JSON.stringify(size)}, beyond the end of the reply`);
+      throw new RefusedError(`output "${name}" says binary_data_size ${JSON.stringify(size)}, beyond the end of the reply`);
     tensors.push({ name, datatype, shape, data: dataOfRaw(name, datatype, elements, reply.body.subarray(at, end)) });
     at = end;
   }
@@ -110,10 +109,10 @@ export function inferReplyOf(reply: HttpReply): InferReply {
 
 function typeOf(output: JsonOutput | null): Pick<Tensor, "name" | "datatype" | "shape"> {
   const { name, datatype, shape } = output ?? {};
-  if (typeof name !== "string") throw new BadReplyError("an output has no name");
+  if (typeof name !== "string") throw new RefusedError("an output has no name");
   if (typeof datatype !== "string" || !isDatatype(datatype))
-    throw new BadReplyError(`output "${name}" has the unknown datatype ${JSON.stringify(datatype)}`);
+    throw new RefusedError(`output "${name}" has the unknown datatype ${JSON.stringify(datatype)}`);
   const isShape = Array.isArray(shape) && shape.every((dimension) => Number.isInteger(dimension) && dimension >= 0);
-  if (!isShape) throw new BadReplyError(`output "${name}" has no shape of whole numbers`);
+  if (!isShape) throw new RefusedError(`output "${name}" has no shape of whole numbers`);
   return { name, datatype, shape: shape as number[] };
 }

@@ -1,6 +1,6 @@
 import type { Lease, SharedResources } from "../../contracts.ts";
-import { NotReadyError } from "../../errors.ts";
-import { httpFailure, RefusedRequestError } from "./failures.ts";
+import { NotReadyError, RefusedError } from "../../errors.ts";
+import { httpFailure } from "./failures.ts";
 import type { HttpReply, HttpRequest } from "./http-exchange.ts";
 import { exchange } from "./http-exchange.ts";
 import type { InferMessage } from "./http-message.ts";
@@ -9,7 +9,6 @@ import type { HttpPool } from "./http-pool.ts";
 import { leasePool } from "./http-pool.ts";
 import type { RemoteModel } from "./remote-model.ts";
 import type { CallLimits, InferReply, InferRequest, ModelMetadata, TensorMetadata, Transport } from "./transport.ts";
-import { BadReplyError } from "./transport.ts";
 
 /** The protocol over HTTP (https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md). */
 export class HttpTransport implements Transport {
@@ -43,14 +42,14 @@ export class HttpTransport implements Transport {
       return;
     }
     if (reply.status === 200) throw new NotReadyError("the server says that it is not ready");
-    const failure = httpFailure(reply, limits.clock.now());
+    const failure = httpFailure(reply, limits.clock.now(), this.#remote);
     // MLServer answers 400 while a model is being loaded.
-    throw failure instanceof RefusedRequestError ? new NotReadyError(failure.message) : failure;
+    throw failure instanceof RefusedError ? new NotReadyError(failure.message) : failure;
   }
 
   async metadata(limits: CallLimits): Promise<ModelMetadata> {
     const reply = await this.#get(this.#path, limits);
-    if (reply.status !== 200) throw httpFailure(reply, limits.clock.now());
+    if (reply.status !== 200) throw httpFailure(reply, limits.clock.now(), this.#remote);
     const { versions, inputs, outputs } = (jsonOf(reply) ?? {}) as Partial<Record<keyof ModelMetadata, unknown>>;
     return {
       versions: Array.isArray(versions) ? versions.map(String) : [],
@@ -62,7 +61,7 @@ export class HttpTransport implements Transport {
   /** The server says itself whether it takes binary tensors. */
   async #chooseEncoding(limits: CallLimits): Promise<void> {
     const reply = await this.#get(`${this.#remote.path}/v2`, limits);
-    if (reply.status >= 500) throw httpFailure(reply, limits.clock.now());
+    if (reply.status >= 500) throw httpFailure(reply, limits.clock.now(), this.#remote);
     // A gateway that lets nothing but models through hides what the server can do.
     const { extensions } = reply.status === 200 ? ((jsonOf(reply) ?? {}) as { readonly extensions?: unknown }) : {};
     if (Array.isArray(extensions) && extensions.includes("binary_tensor_data")) this.#message = binaryMessage;
@@ -74,7 +73,7 @@ export class HttpTransport implements Transport {
       { method: "POST", path: `${this.#path}/infer`, headers: [...this.#headers, ...headers], body },
       limits,
     );
-    if (reply.status !== 200) throw httpFailure(reply, limits.clock.now());
+    if (reply.status !== 200) throw httpFailure(reply, limits.clock.now(), this.#remote);
     return inferReplyOf(reply);
   }
 
@@ -94,10 +93,10 @@ export class HttpTransport implements Transport {
 
 function tensorsIn(field: string, given: unknown): TensorMetadata[] {
   if (given === undefined || given === null) return [];
-  if (!Array.isArray(given)) throw new BadReplyError(`the model's metadata has no array as its "${field}"`);
+  if (!Array.isArray(given)) throw new RefusedError(`the model's metadata has no array as its "${field}"`);
   return (given as Partial<TensorMetadata>[]).map(({ name, datatype, shape }) => {
     if (typeof name !== "string" || typeof datatype !== "string" || !Array.isArray(shape))
-      throw new BadReplyError(`the model's metadata has something among its "${field}" without name, datatype and shape`);
+      throw new RefusedError(`the model's metadata has something among its "${field}" without name, datatype and shape`);
     return { name, datatype, shape: shape.map(Number) };
   });
 }

@@ -1,20 +1,20 @@
+import { RefusedError } from "../../errors.ts";
 import type { Tensor, TensorType } from "../tensors/tensor.ts";
-import { BadReplyError } from "./transport.ts";
 
 /**
  * The outputs that are wanted, in their order. How many rows they have is checked where they are cut into rows.
  * @param wanted undefined for all that came
- * @throws {BadReplyError} when one is missing, or of another type or shape
+ * @throws {RefusedError} when one is missing, or of another type or shape
  */
 export function wantedOutputs(outputs: readonly Tensor[], wanted: readonly TensorType[] | undefined): readonly Tensor[] {
   if (wanted === undefined) return outputs;
   return wanted.map((type) => {
     const output = outputs.find(({ name }) => name === type.name);
-    if (output === undefined) throw new BadReplyError(`the reply has no output "${type.name}": it has ${namesOf(outputs)}`);
+    if (output === undefined) throw new RefusedError(`the reply has no output "${type.name}": it has ${namesOf(outputs)}`);
     const { name, datatype, shape } = output;
-    if (datatype !== type.datatype) throw new BadReplyError(`output "${name}" is ${datatype}, not ${type.datatype}`);
+    if (datatype !== type.datatype) throw new RefusedError(`output "${name}" is ${datatype}, not ${type.datatype}`);
     if (!fits(shape.slice(1), type.shape))
-      throw new BadReplyError(
+      throw new RefusedError(
         `output "${name}" has the shape [${shape.join(",")}], where a row has [${type.shape.map((size) => size ?? -1).join(",")}]`,
       );
     return output;

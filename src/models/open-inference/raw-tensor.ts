@@ -2,9 +2,9 @@
  * Tensors as bytes, as both forms of the protocol carry them: elements in row-major order, little-endian, without gaps; for BYTES
  * each element behind its length in four bytes. Typed arrays are used as they lie in memory: Node runs on little-endian machines.
  */
+import { RefusedError } from "../../errors.ts";
 import { elementsOf } from "../tensors/datatypes.ts";
 import type { Datatype, Tensor, TensorData } from "../tensors/tensor.ts";
-import { BadReplyError } from "./transport.ts";
 
 const LENGTH_BYTES = 4;
 
@@ -25,7 +25,7 @@ export function rawOf({ data }: Tensor): Uint8Array {
 /**
  * The other way.
  * @param name of the output, for errors
- * @throws {BadReplyError} when the bytes are not so many elements
+ * @throws {RefusedError} when the bytes are not so many elements
  */
 export function dataOfRaw(name: string, datatype: Datatype, elements: number, raw: Uint8Array): TensorData {
   const kind = elementsOf(datatype);
@@ -33,7 +33,7 @@ export function dataOfRaw(name: string, datatype: Datatype, elements: number, ra
   const { array: TypedArray } = kind;
   const bytes = elements * TypedArray.BYTES_PER_ELEMENT;
   if (raw.length !== bytes)
-    throw new BadReplyError(`output "${name}" has ${raw.length} bytes, not the ${bytes} that its shape and ${datatype} say`);
+    throw new RefusedError(`output "${name}" has ${raw.length} bytes, not the ${bytes} that its shape and ${datatype} say`);
   // Typed arrays begin at multiples of their element's size, so what does not is copied.
   if (raw.byteOffset % TypedArray.BYTES_PER_ELEMENT === 0) return new TypedArray(raw.buffer, raw.byteOffset, elements);
   return new TypedArray(new Uint8Array(raw).buffer, 0, elements);
@@ -46,11 +46,11 @@ function textsOf(name: string, elements: number, raw: Uint8Array): string[] {
   while (at < bytes.length) {
     const begin = at + LENGTH_BYTES;
     const end = begin <= bytes.length ? begin + bytes.readUInt32LE(at) : Number.POSITIVE_INFINITY;
-    if (end > bytes.length) throw new BadReplyError(`output "${name}" ends within an element`);
+    if (end > bytes.length) throw new RefusedError(`output "${name}" ends within an element`);
     texts.push(bytes.toString("utf8", begin, end));
     at = end;
   }
   if (texts.length !== elements)
-    throw new BadReplyError(`output "${name}" has ${texts.length} elements, not the ${elements} that its shape says`);
+    throw new RefusedError(`output "${name}" has ${texts.length} elements, not the ${elements} that its shape says`);
   return texts;
 }

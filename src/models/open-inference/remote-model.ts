@@ -3,6 +3,7 @@ import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { Duration } from "../../duration.ts";
 import { positiveMilliseconds } from "../../duration.ts";
 import { PlanError } from "../../errors.ts";
+import { redact } from "../../secrets.ts";
 import type { CircuitBreakerOptions, BreakerPolicy } from "../circuit-breaker.ts";
 import { breakerPolicy } from "../circuit-breaker.ts";
 import { isDatatype } from "../tensors/datatypes.ts";
@@ -56,6 +57,8 @@ export interface RemoteModel {
   readonly inputs: readonly TensorType[] | undefined;
   readonly outputs: readonly TensorType[] | undefined;
   readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Takes the values of headers out of a text, also what stands behind a scheme as `Bearer`. */
+  readonly hide: (text: string) => string;
   readonly timeout: number;
   readonly maxReplyBytes: number;
   readonly maxInFlight: number;
@@ -82,13 +85,16 @@ export function remoteModel(options: OpenInferenceOptions): RemoteModel {
   if (version !== undefined && (typeof version !== "string" || version === ""))
     throw new PlanError("openInference: version must be text, as the server names it; leave it out for the one that the server chooses");
   const place = placeOf(options);
+  const headers = checkHeaders(place.protocol, options.headers ?? {});
+  const secrets = headers.flatMap(([, value]) => [value, value.split(" ").at(-1) ?? value]);
   return {
     ...place,
     model,
     version,
     inputs: checkTensors("inputs", options.inputs),
     outputs: checkTensors("outputs", options.outputs),
-    headers: checkHeaders(place.protocol, options.headers ?? {}),
+    headers,
+    hide: (text) => redact(text, secrets),
     timeout: positiveMilliseconds(timeout, "openInference: timeout"),
     maxReplyBytes: wholeNumber("maxReplyBytes", maxReplyBytes),
     maxInFlight: wholeNumber("maxInFlight", maxInFlight),

@@ -4,7 +4,7 @@ import { RetryableError } from "../../pipeline/retry.ts";
 import { CircuitBreaker } from "../circuit-breaker.ts";
 import { predictRows } from "../tensors/predict.ts";
 import type { Tensor, TensorType } from "../tensors/tensor.ts";
-import { withPlace } from "./failures.ts";
+import { toldOf } from "./failures.ts";
 import { wantedOutputs } from "./outputs.ts";
 import type { RemoteModel } from "./remote-model.ts";
 import type { Transport } from "./transport.ts";
@@ -68,7 +68,7 @@ export class RemoteRunner implements ModelRunner {
       return wantedOutputs(reply.outputs, outputs);
     } catch (error) {
       if (signal.aborted) throw error;
-      throw withPlace(error, `model ${this.identity.name}@${this.identity.version} at ${transport.address}`);
+      throw toldOf(error, this.identity, transport.address);
     }
   }
 

@@ -51,8 +51,3 @@ export interface InferReply {
   readonly modelVersion: string | undefined;
   readonly outputs: readonly Tensor[];
 }
-
-/** A reply that is none: it can't be read, or is not what the protocol says. */
-export class BadReplyError extends Error {
-  override readonly name = "BadReplyError";
-}

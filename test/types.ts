@@ -2,7 +2,7 @@
  * What the compiler must accept and refuse; checked by tsc, never run. A mistake is one error, at its own line.
  */
 import type { Event, SinkSpec, SourceSpec } from "millrace";
-import { count, from, mean, session, sink, source, sum, tumbling, worker } from "millrace";
+import { count, from, mean, onnx, session, sink, source, sum, tumbling, worker } from "millrace";
 
 import type double from "./models/products/double.ts";
 
@@ -32,6 +32,12 @@ stream
   .map((doubled: number) => doubled + 1);
 // @ts-expect-error: the model takes numbers, not readings
 stream.infer(worker<typeof double>("file:///double.ts"));
+stream
+  .map((reading) => [reading.celsius])
+  .infer(onnx<readonly number[], Float32Array>("model.onnx", { place: "process", processes: 2, warmUp: [[20]] }))
+  .map((scores) => scores.at(0)?.toFixed());
+// @ts-expect-error: the model takes arrays of numbers, not readings
+stream.infer(onnx<readonly number[], Float32Array>("model.onnx"));
 // @ts-expect-error: no sink
 stream.to("output");
 // @ts-expect-error: with fullEvent the function gets the event

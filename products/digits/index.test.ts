@@ -13,9 +13,9 @@ const heldOut = readFileSync(new URL("./data/held-out.ndjson", import.meta.url),
   .trim()
   .split("\n");
 
-const read = (lines: readonly string[], deadLetters?: { file: { path: string } }) =>
+const read = (lines: readonly string[], more: { deadLetters?: { file: { path: string } }; place?: "process" } = {}) =>
   runPipeline<Reading>(
-    planOf(product, { ...config, deadLetters }),
+    planOf(product, { ...config, ...more }),
     lines.map((line) => ({ value: Buffer.from(line) })),
     { batchSize: 100 },
   );
@@ -44,11 +44,15 @@ test("each result is keyed by its picture's id, and says how sure the model is a
 test("a picture that is none is a dead letter, or ends the task", async () => {
   const small = JSON.stringify({ id: "small", pixels: [1, 2, 3] });
   const message = 'model digits@1: input "pixels": expected 64 numbers (FP32 [64]), got 3 elements';
-  const { values, letters } = await read([heldOut[0] ?? "", small, heldOut[1] ?? ""], { file: { path: "unused.ndjson" } });
+  const { values, letters } = await read([heldOut[0] ?? "", small, heldOut[1] ?? ""], { deadLetters: { file: { path: "unused.ndjson" } } });
   assert.equal(values.length, 2);
   assert.deepEqual(
     letters.map((letter) => [letter.offset, letter.step, letter.message]),
     [[1, "infer", message]],
   );
   await assert.rejects(read([small]), { name: "DataError", message: `step "infer" at memory test/0@0: ${message}` });
+});
+
+test("in child processes it reads exactly the same", async () => {
+  assert.deepEqual((await read(heldOut, { place: "process" })).sinks, (await read(heldOut)).sinks);
 });

@@ -7,13 +7,21 @@ import { toReading } from "./image.ts";
 export default defineProduct({
   name: "digits",
   description: "Reads handwritten digits",
-  config: z.strictObject({ input: sourceConfig, output: sinkConfig, deadLetters: sinkConfig.optional() }),
+  config: z.strictObject({
+    input: sourceConfig,
+    output: sinkConfig,
+    deadLetters: sinkConfig.optional(),
+    place: z
+      .enum(["worker", "process"])
+      .default("worker")
+      .describe("where the model computes: in the worker itself, or in child processes"),
+  }),
   pipeline: ({ config }) => {
     const readings = from(source(config.input))
       .map(decode.json<Image>)
       .keyBy((image) => image.id)
       .map((image) => image.pixels)
-      .infer(onnx<readonly number[], Float32Array>(import.meta.resolve("./digits.onnx")), { maxInFlight: 4 })
+      .infer(onnx<readonly number[], Float32Array>(import.meta.resolve("./digits.onnx"), { place: config.place }), { maxInFlight: 4 })
       .map((probabilities, event) => toReading(event.key ?? "", probabilities));
     return (config.deadLetters === undefined ? readings : readings.deadLetter(sink(config.deadLetters))).to(sink(config.output));
   },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -30,6 +30,15 @@ export default defineProduct({
 
 const INPUT = `{"page":"a","at":0}\n{"page":"b","at":1000}\n{"page":"a","at":59999}\n{"page":"a","at":60000}\n`;
 const OUTPUT = `{"page":"a","start":0,"clicks":2}\n{"page":"b","start":0,"clicks":1}\n{"page":"a","start":60000,"clicks":1}\n`;
+
+const DIGITS = `
+id: digits
+product: digits
+config:
+  input: { file: { path: ../products/digits/data/held-out.ndjson } }
+  output: { file: { path: ../data/digits.ndjson } }
+  place: process
+`;
 
 const files: Readonly<Record<string, string>> = {
   "products/clicks/index.ts": PRODUCT,
@@ -67,5 +76,20 @@ test("packed and installed in an empty project, Millrace runs a product folder t
   assert.deepEqual(
     listed.map(({ id, state }) => [id, state]),
     [["clicks", "stopped"]],
+  );
+
+  // A shipped product, copied, whose model needs a package that comes beside Millrace.
+  await cp(join(root, "products/digits"), join(project, "products/digits"), { recursive: true });
+  await rm(join(project, "config/tasks/clicks.yaml"));
+  await writeFile(join(project, "config/tasks/digits.yaml"), DIGITS);
+  await assert.rejects(millrace("debug", "digits", "--output", "-"), {
+    stderr: /digits\.onnx: ONNX models need a package.*npm install onnxruntime-node/,
+  });
+  for (const name of ["onnxruntime-node", "onnxruntime-common"])
+    await symlink(join(root, "node_modules", name), join(project, "node_modules", name));
+  await millrace("run", "--until-done");
+  assert.match(
+    await readFile(join(project, "data/digits.ndjson"), "utf8"),
+    /^(\{"id":"held-out-\d+","digit":\d,"probability":[\d.]+\}\n){360}$/,
   );
 });

@@ -11,6 +11,7 @@ type Declared = InferenceSession.ValueMetadata;
 
 /** @throws {ConfigError} when an input can't hold rows, or is of a type that no tensor has */
 export function inputTypes(path: string, declared: readonly Declared[], values: TensorType["values"]): readonly TensorType[] {
+  if (declared.length === 0) throw fault(path, "it has no input");
   return declared.map((input): TensorType => {
     const { name, type, shape } = tensorOf(path, "input", input);
     const datatype = datatypeOfOnnx(type);
@@ -28,6 +29,7 @@ export function inputTypes(path: string, declared: readonly Declared[], values: 
  */
 export function outputNames(path: string, declared: readonly Declared[], wanted: readonly string[] | undefined): readonly string[] {
   const all = declared.map(({ name }) => name);
+  if (wanted?.length === 0) throw fault(path, `none of its outputs is wanted: it has ${all.join(", ")}`);
   return (wanted ?? all).map((name) => {
     const output = declared.find((candidate) => candidate.name === name);
     if (output === undefined) throw fault(path, `it has no output "${name}": it has ${all.join(", ")}`);

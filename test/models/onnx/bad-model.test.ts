@@ -34,9 +34,12 @@ suite("a file that can't be used as an ONNX model is a fault of the settings, to
     isRefused(written(t, "not a model at all\n"), /ONNX Runtime can't load the model: .*[Pp]rotobuf parsing failed/));
   test("it is cut off", (t) =>
     isRefused(written(t, readFileSync(modelFile("shift")).subarray(0, 100)), /ONNX Runtime can't load the model/));
+  test("it has no input", () => isRefused(modelFile("constant"), /the model can't be asked for rows: it has no input/));
+  test("none of its outputs is wanted", () =>
+    isRefused(modelFile("shift"), /none of its outputs is wanted: it has moved, back/, { outputs: [] }));
   test("it has no dimension for rows", () => isRefused(modelFile("scalar"), /its input "x" has no dimension for rows/));
   test("it takes a fixed number of rows", () => isRefused(modelFile("four-rows"), /it takes exactly 4 rows at a time/));
-  test("it takes numbers that JavaScript has no array for", () => isRefused(modelFile("half"), /its input "x" is of the type float16/));
+  test("it takes numbers that no array here holds", () => isRefused(modelFile("half"), /its input "x" is of the type float16/));
   test("an output is no tensor", () => isRefused(modelFile("sequence"), /its output "both" is no tensor: name those that are in outputs/));
   test("an output that is wanted is not there", () =>
     isRefused(modelFile("shift"), /it has no output "moves": it has moved, back/, { outputs: ["moves"] }));

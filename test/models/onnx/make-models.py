@@ -61,7 +61,7 @@ save(
 )
 # Text, as it came.
 save("echo", [helper.make_node("Identity", ["text"], ["same"])], [("text", TensorProto.STRING, ["rows"])], [("same", TensorProto.STRING, ["rows"])])
-# What can't be asked for rows: a type that JavaScript has no numbers for, no dimension for rows, and an output that is no tensor.
+# What can't be asked for rows: a type that no array here holds, no dimension for rows, an output that is no tensor, and no input.
 HALF = TensorProto.FLOAT16
 save("half", [helper.make_node("Neg", ["x"], ["y"])], [("x", HALF, ["rows", 3])], [("y", HALF, ["rows", 3])])
 save("scalar", [helper.make_node("Neg", ["x"], ["y"])], [("x", FLOAT, [])], [("y", FLOAT, [])])
@@ -71,3 +71,4 @@ save(
     [("x", FLOAT, ["rows"])],
     [("y", FLOAT, ["rows"]), helper.make_tensor_sequence_value_info("both", FLOAT, ["rows"])],
 )
+save("constant", [helper.make_node("Identity", ["two"], ["y"])], [], [("y", FLOAT, [])], [two])

@@ -239,6 +239,20 @@ export interface Counters {
   retried: number;
   /** Calls of `infer` and `mapAsync`, and writes of sinks, under way now. */
   inFlight: number;
+  /** Rows of which a shadow gave its own answer. */
+  shadowed: number;
+  /** Rows of which a shadow's answer was another than that of the first model, or only one of them had one. */
+  shadowDiffering: number;
+  /** Rows that a shadow could not do. */
+  shadowFailed: number;
+  /** Rows that a shadow was not shown, or whose comparison was not written, since it did not keep up or its sink refused. */
+  shadowDropped: number;
+  /** Rows that a canary answered. */
+  canaried: number;
+  /** Rows that a canary failed or was late with: the first model was asked for them. */
+  canaryFailed: number;
+  /** Rows that a fallback answered. */
+  fellBack: number;
 }
 
 /** Where a step keeps what it must remember over a restart: its part in the checkpoints of its partition. */

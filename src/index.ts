@@ -60,6 +60,15 @@ export type { BreakerOptions } from "./pipeline/flood-breaker.ts";
 export { FloodError } from "./pipeline/flood-breaker.ts";
 export type { BatchingOptions, InferOptions } from "./pipeline/infer.ts";
 export { failed } from "./pipeline/infer.ts";
+export type {
+  CanaryOptions,
+  Comparison,
+  FallbackCases,
+  FallbackOptions,
+  ModelOrFunction,
+  ShadowOptions,
+  CompanionOptions,
+} from "./pipeline/inference/companion-options.ts";
 export type { Plan } from "./pipeline/plan.ts";
 export { RetryableError } from "./pipeline/retry.ts";
 export { count } from "./pipeline/windows/count.ts";

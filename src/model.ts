@@ -97,6 +97,8 @@ export interface ModelOptions {
 export interface PlannedModel {
   readonly spec: ModelSpec;
   readonly options: ModelOptions;
+  /** Whether the pipeline can't work without it. */
+  readonly need: "needed" | "dispensable";
 }
 
 /** How calls of one model are joined. Rows are counted, not calls. */

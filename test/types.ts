@@ -38,6 +38,26 @@ stream
   .map((scores) => scores.at(0)?.toFixed());
 // @ts-expect-error: the model takes arrays of numbers, not readings
 stream.infer(onnx<readonly number[], Float32Array>("model.onnx"));
+const celsius = stream.map((reading) => reading.celsius);
+const doubled = worker<typeof double>("file:///double.ts");
+celsius
+  .infer(doubled, {
+    shadow: {
+      model: (rows) => rows.map((row) => row.toFixed()),
+      to: anywhere,
+      differs: (first, second) => first.toFixed() !== second.trim(),
+    },
+    canary: { model: (rows) => rows.map((row) => row * 2), share: 0.1 },
+    fallback: { value: (input, error) => (error instanceof Error ? input : 0), after: "200ms" },
+  })
+  .map((value: number) => value.toFixed());
+celsius.infer(async (rows) => rows.map(String), { fallback: { model: async (rows) => rows.map((row) => row.toFixed()) } });
+// @ts-expect-error: the fallback gives text where the model gives a number
+celsius.infer(doubled, { fallback: { value: "none" } });
+// @ts-expect-error: the canary gives text where the model gives a number
+celsius.infer(doubled, { canary: { model: (rows) => rows.map(String), share: 0.1 } });
+// @ts-expect-error: the canary takes readings, not numbers
+stream.infer(async (rows) => rows.map((row) => row.celsius), { canary: { model: doubled, share: 0.1 } });
 // @ts-expect-error: no sink
 stream.to("output");
 // @ts-expect-error: with fullEvent the function gets the event

@@ -54,7 +54,7 @@ function drawingOf(plan: Plan, secrets: readonly string[]): Drawing {
     edges.push({ from: last, to: id, label: undefined });
     if (step.side !== undefined) {
       nodes.push({ id: `side${index + 1}`, role: "sink", lines: [step.side.kind, ...settingsOf(step.side.description)] });
-      edges.push({ from: id, to: `side${index + 1}`, label: "late" });
+      edges.push({ from: id, to: `side${index + 1}`, label: step.kind === "infer" ? "shadow" : "late" });
     }
     last = id;
   });

@@ -84,6 +84,7 @@ function observeTasks(meter: Meter, figures: Figures): void {
   counter("millrace_events_dead_lettered_total", "Events that were left out as dead letters", (task) => task.deadLettered);
   counter("millrace_events_skipped_total", "Events that failed and were left out", (task) => task.skipped);
   counter("millrace_calls_retried_total", "Extra attempts of infer and mapAsync", (task) => task.retried);
+  observeCompanions(each, meter);
   counter("millrace_task_restarts_total", "Times that an instance of the task was started again after a failure", (task) => task.restarts);
   meter
     .createObservableGauge("millrace_in_flight", { description: "Calls and writes under way" })
@@ -94,6 +95,23 @@ function observeTasks(meter: Meter, figures: Figures): void {
   meter
     .createObservableGauge("millrace_task_state", { description: "1 for the state that the task is in" })
     .addCallback(each((result, { state }, labels) => result.observe(1, { ...labels, state })));
+}
+
+/** What is asked besides models, where a task asks something. */
+function observeCompanions(each: (observe: Observe) => (result: ObservableResult) => void, meter: Meter): void {
+  const counter = (name: string, description: string, count: (task: TaskFigures) => number) =>
+    meter.createObservableCounter(name, { description }).addCallback(
+      each((result, task, labels) => {
+        if (count(task) > 0) result.observe(count(task), labels);
+      }),
+    );
+  counter("millrace_shadow_answered_total", "Rows that a shadow answered", (task) => task.shadowed);
+  counter("millrace_shadow_differing_total", "Rows that a shadow answered otherwise than the first model", (task) => task.shadowDiffering);
+  counter("millrace_shadow_failed_total", "Rows that a shadow could not do", (task) => task.shadowFailed);
+  counter("millrace_shadow_dropped_total", "Rows that a shadow or its sink did not keep up with", (task) => task.shadowDropped);
+  counter("millrace_canary_answered_total", "Rows that a canary answered", (task) => task.canaried);
+  counter("millrace_canary_failed_total", "Rows that a canary failed and the first model was asked for", (task) => task.canaryFailed);
+  counter("millrace_fallback_answered_total", "Rows that a fallback answered", (task) => task.fellBack);
 }
 
 function observeWorkers(meter: Meter, figures: Figures): void {

@@ -26,6 +26,7 @@ import { describePolicy, errorPolicy } from "./error-policy.ts";
 import { flatMapStep } from "./flat-map.ts";
 import { callableOf, functionOf } from "./given.ts";
 import type { InferOptions } from "./infer.ts";
+import type { CompanionOptions } from "./inference/companion-options.ts";
 import { mapAsyncStep } from "./map-async.ts";
 import type { Plan, PlannedStep, Work } from "./plan.ts";
 import { canBeOpened } from "./plan.ts";
@@ -148,13 +149,17 @@ export class Stream<T> {
    * A model over arrays of inputs: neighbouring events go in one call, at most `maxInFlight` calls at a time, results in input order. It is
    * a function, which runs in the pipeline itself, or a model and its place: `threads(url)`, `openInference({ … })` … A model is loaded
    * before the source is opened, is shared by all pipelines of a worker, and is named in the header `millrace-model` of its results.
+   * Others can be asked besides: a `shadow` for comparison, a `canary` for a share of the keys, a `fallback` where it fails or is late.
    */
-  infer<R extends Returned<E>, E extends boolean = false, C extends boolean = false>(
+  infer<R extends Returned<E>, E extends boolean = false, C extends boolean = false, S = unknown>(
     model: ModelSpec<T, R> | ((inputs: readonly Given<T, E>[], context: Context<C>) => Awaitable<Rows<R>>),
-    options: InferOptions & Flags<E, C> = {},
+    options: InferOptions & CompanionOptions<T, NoInfer<R>, S> & Flags<E, C> = {},
   ): Stream<Kept<R, E>> {
     const name = this.#name("infer", options.name);
-    return this.#with(plannedInference(name, model, options), options.onError);
+    return this.#with(
+      plannedInference(name, model, options as InferOptions & CompanionOptions<unknown, unknown, unknown>),
+      options.onError,
+    );
   }
 
   /** Joins values into arrays: when `size` are there, or `time` after the first of them came, or at the end of a finite input. */

@@ -13,5 +13,17 @@ export function noCounts(): Counters {
     skipped: 0,
     retried: 0,
     inFlight: 0,
+    shadowed: 0,
+    shadowDiffering: 0,
+    shadowFailed: 0,
+    shadowDropped: 0,
+    canaried: 0,
+    canaryFailed: 0,
+    fellBack: 0,
   };
 }
+
+/** The names of those that only rise. */
+export const COUNTED = (Object.keys(noCounts()) as (keyof Counters)[]).filter(
+  (name): name is Exclude<keyof Counters, "inFlight"> => name !== "inFlight",
+);

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Duration } from "../duration.ts";
 import { positiveMilliseconds } from "../duration.ts";
 import { messageOf, MillraceError, PlanError, shortened } from "../errors.ts";
+import { RecentCounts } from "./recent-counts.ts";
 
 /** When so many events fail that a task pauses, instead of skipping a topic or draining it into the dead letters. */
 export interface BreakerOptions {
@@ -36,29 +37,19 @@ export function breakerOf(options: BreakerOptions | "off" | undefined): Breaker 
   return { share, events, within: positiveMilliseconds(within, "onError: breaker.within") };
 }
 
-/** Parts of the time that is looked at; the oldest is forgotten as a whole. */
-const PARTS = 30;
-
-interface Part {
-  readonly number: number;
-  read: number;
-  failed: number;
-}
-
 /** Counts what was read and what failed of late, over all partitions of an instance. */
 export class FloodBreaker {
   readonly #limits: Breaker | undefined;
-  readonly #clock: Clock;
-  #parts: Part[] = [];
+  readonly #counts: RecentCounts;
 
   /** @param limits undefined: it never breaks */
   constructor(limits: Breaker | undefined, clock: Clock) {
     this.#limits = limits;
-    this.#clock = clock;
+    this.#counts = new RecentCounts(limits?.within ?? 1, clock);
   }
 
   read(events: number): void {
-    if (this.#limits !== undefined) this.#now(this.#limits).read += events;
+    if (this.#limits !== undefined) this.#counts.add(events, 0);
   }
 
   /**
@@ -68,28 +59,13 @@ export class FloodBreaker {
   failed(step: string, error: unknown): void {
     const limits = this.#limits;
     if (limits === undefined) return;
-    this.#now(limits).failed += 1;
-    let read = 0;
-    let failed = 0;
-    for (const part of this.#parts) {
-      read += part.read;
-      failed += part.failed;
-    }
-    if (failed < limits.events || failed <= limits.share * read) return;
+    this.#counts.add(0, 1);
+    const { all, failed } = this.#counts.sums();
+    if (failed < limits.events || failed <= limits.share * all) return;
     throw new FloodError(
-      `paused: ${failed} of the ${Math.max(read, failed)} events of the last ${limits.within / 1000} s failed, the last one at step "${step}": ` +
+      `paused: ${failed} of the ${Math.max(all, failed)} events of the last ${limits.within / 1000} s failed, the last one at step "${step}": ` +
         `${shortened(messageOf(error), 500)}. Nothing was committed past it. Put right what is wrong, then change the task or send SIGHUP`,
       { cause: error },
     );
-  }
-
-  #now({ within }: Breaker): Part {
-    const number = Math.floor((this.#clock.elapsed() * PARTS) / within);
-    const last = this.#parts[this.#parts.length - 1];
-    if (last?.number === number) return last;
-    this.#parts = this.#parts.filter((part) => part.number > number - PARTS);
-    const part: Part = { number, read: 0, failed: 0 };
-    this.#parts.push(part);
-    return part;
   }
 }

@@ -5,6 +5,7 @@ import type { OpenModel, PlannedModel } from "../model.ts";
 import { noCounts } from "./counters.ts";
 import { FloodBreaker } from "./flood-breaker.ts";
 import { LatencyHistogram } from "./latency.ts";
+import { openPlanned } from "./open-models.ts";
 import type { PartitionRunOptions } from "./partition-run.ts";
 import { runPartition } from "./partition-run.ts";
 import type { Plan } from "./plan.ts";
@@ -92,8 +93,7 @@ export class Instance {
     }
     const models = new Map<PlannedModel, OpenModel>();
     for (const planned of plannedModels(this.#plan)) {
-      const { spec, options } = planned;
-      const model = await unlessStopped(spec.open(this.#contextOf(`model of ${options.step}`), options), stop);
+      const model = await unlessStopped(openPlanned(planned, this.#contextOf(`model of ${planned.options.step}`)), stop);
       if (model === undefined) return "stopped";
       models.set(planned, resources.use(model));
     }

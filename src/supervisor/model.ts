@@ -1,6 +1,8 @@
 /**
  * What the supervisor knows of tasks, their instances and workers, and how it is shown. Data and pure functions only.
  */
+import type { Counters } from "../contracts.ts";
+import { COUNTED, noCounts } from "../pipeline/counters.ts";
 import type { InvalidTask, TaskDefinition } from "../tasks/task.ts";
 import type { LastWords, LatencyStats, ModelReport, RunId, RunStats, WorkerId } from "../worker/messages.ts";
 import type { Trial } from "./suspects.ts";
@@ -96,35 +98,19 @@ export interface Worker {
 }
 
 /** Counts that never fall. */
-export interface Totals {
-  in: number;
-  out: number;
-  filtered: number;
-  deduplicated: number;
-  late: number;
-  failed: number;
-  deadLettered: number;
-  skipped: number;
-  retried: number;
+export interface Totals extends Omit<Counters, "inFlight"> {
   latency: LatencyStats | undefined;
 }
 
 export function noTotals(): Totals {
-  return { in: 0, out: 0, filtered: 0, deduplicated: 0, late: 0, failed: 0, deadLettered: 0, skipped: 0, retried: 0, latency: undefined };
+  const { inFlight: _, ...counts } = noCounts();
+  return { ...counts, latency: undefined };
 }
 
 /** Adds what one attempt counted. */
 export function addTotals(totals: Totals, more: Totals | RunStats | undefined): Totals {
   if (more === undefined) return totals;
-  totals.in += more.in;
-  totals.out += more.out;
-  totals.filtered += more.filtered;
-  totals.deduplicated += more.deduplicated;
-  totals.late += more.late;
-  totals.failed += more.failed;
-  totals.deadLettered += more.deadLettered;
-  totals.skipped += more.skipped;
-  totals.retried += more.retried;
+  for (const name of COUNTED) totals[name] += more[name];
   totals.latency = addLatency(totals.latency, more.latency);
   return totals;
 }

@@ -5,6 +5,7 @@ import type { Connections } from "../connections.ts";
 import type { Counters, Logger, OpenContext, SharedResources, TaskIdentity } from "../contracts.ts";
 import { InfrastructureError, messageOf, MillraceError, NotReadyError, PlannedStop } from "../errors.ts";
 import type { ModelRegistry, ModelSettings } from "../model-stats.ts";
+import { COUNTED } from "../pipeline/counters.ts";
 import { FloodError } from "../pipeline/flood-breaker.ts";
 import { createInstance, type Instance } from "../pipeline/instance.ts";
 import type { Plan } from "../pipeline/plan.ts";
@@ -170,16 +171,5 @@ function statsOf(instance: Instance, lag: number | undefined): RunStats {
 }
 
 function sameCounts(a: Counters, b: Counters): boolean {
-  return (
-    a.in === b.in &&
-    a.out === b.out &&
-    a.inFlight === b.inFlight &&
-    a.filtered === b.filtered &&
-    a.deduplicated === b.deduplicated &&
-    a.late === b.late &&
-    a.failed === b.failed &&
-    a.deadLettered === b.deadLettered &&
-    a.skipped === b.skipped &&
-    a.retried === b.retried
-  );
+  return a.inFlight === b.inFlight && COUNTED.every((name) => a[name] === b[name]);
 }

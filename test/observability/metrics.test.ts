@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { countCall, countEnd, countError, countQueued, noModelStats } from "../../src/model-stats.ts";
 import { openMetrics, type TaskFigures } from "../../src/observability/metrics.ts";
+import { noCounts } from "../../src/pipeline/counters.ts";
 import { LATENCY_BOUNDS } from "../../src/pipeline/latency.ts";
 
 function figures(task: string, more: Partial<TaskFigures> = {}): TaskFigures {
@@ -10,6 +11,7 @@ function figures(task: string, more: Partial<TaskFigures> = {}): TaskFigures {
     task,
     product: "p",
     state: "running",
+    ...noCounts(),
     in: 10,
     out: 7,
     filtered: 2,
@@ -51,10 +53,25 @@ test("every number of a task is a series with its task and product", async () =>
     assert.match(text, new RegExp(`^# TYPE ${name} ${name.endsWith("_total") ? "counter" : "gauge"}$`, "m"));
   }
   assert.doesNotMatch(text, /^millrace_lag_events\{task="b"/m);
+  assert.doesNotMatch(text, /^millrace_(?:shadow|canary|fallback)/m);
   assert.match(text, /^millrace_task_state\{task="b",product="p",state="running"\} 1$/m);
   assert.match(text, /^millrace_worker_rss_bytes\{worker="1"\} 1000$/m);
   assert.match(text, /^millrace_worker_event_loop_lag_seconds\{worker="1"\} 0\.02$/m);
   assert.match(text, /^millrace_worker_restarts_total 2$/m);
+});
+
+test("what is asked besides models is a series where a task asks it", async () => {
+  const companions = { shadowed: 1, shadowDiffering: 2, shadowFailed: 3, shadowDropped: 4, canaried: 5, canaryFailed: 6, fellBack: 7 };
+  const text = await collect(figures("a", companions), figures("b"));
+  assert.deepEqual(text.match(/^millrace_(?:shadow|canary|fallback)\S+ \d+$/gm), [
+    'millrace_shadow_answered_total{task="a",product="p"} 1',
+    'millrace_shadow_differing_total{task="a",product="p"} 2',
+    'millrace_shadow_failed_total{task="a",product="p"} 3',
+    'millrace_shadow_dropped_total{task="a",product="p"} 4',
+    'millrace_canary_answered_total{task="a",product="p"} 5',
+    'millrace_canary_failed_total{task="a",product="p"} 6',
+    'millrace_fallback_answered_total{task="a",product="p"} 7',
+  ]);
 });
 
 test("latency is a histogram in seconds with cumulated buckets", async () => {

@@ -106,7 +106,10 @@ test("a row too many in the reply of a batch is an error, not a result for someo
   const model = http<number, number>({ url: server.url, rows: "batch", name: "scores" });
   const { outputs, failures } = await infer(model, [1, 2], { retries: 0 });
   assert.deepEqual(outputs, []);
-  assert.deepEqual(failures, ["model scores@1: the model returned 3 results for 1 inputs", "model scores@1: the model returned 3 results for 1 inputs"]);
+  assert.deepEqual(failures, [
+    "model scores@1: the model returned 3 results for 1 inputs",
+    "model scores@1: the model returned 3 results for 1 inputs",
+  ]);
 });
 
 test("408, 425, 429 and 5xx are asked again, as often as the step's retries say, and 6 times where it does not", async (t) => {

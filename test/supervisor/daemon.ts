@@ -25,6 +25,8 @@ export interface ProbeConfig {
 
 export interface DaemonOptions {
   readonly tasks: Readonly<Record<string, ProbeConfig | undefined>>;
+  /** Tasks of the product `asking`; see asking/. */
+  readonly asking?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Task stores besides the folder of `tasks`. */
   readonly stores?: Settings["tasks"];
   readonly settings?: Partial<Settings>;
@@ -62,6 +64,9 @@ export class Daemon {
     mkdirSync(join(this.folder, "tasks"));
     cpSync(fileURLToPath(new URL("./probe-product.ts", import.meta.url)), join(this.folder, "products/probe/index.ts"));
     for (const [id, config] of Object.entries(options.tasks)) this.writeTask(id, config);
+    if (options.asking !== undefined) cpSync(fileURLToPath(new URL("./asking", import.meta.url)), this.askingFolder, { recursive: true });
+    for (const [id, config] of Object.entries(options.asking ?? {}))
+      this.#write({ id, product: "asking", config: { out: this.outputOf(id), ...config } });
     const order = JSON.stringify({ settings: this.#settings(options), until: options.until ?? "signal" });
     const main = fileURLToPath(new URL("./daemon-main.ts", import.meta.url));
     this.process = spawn(process.execPath, [...(options.flags ?? []), main, order], {
@@ -100,8 +105,16 @@ export class Daemon {
 
   /** Writes a task's file; undefined: one that its product refuses. */
   writeTask(id: string, config: ProbeConfig | undefined): void {
-    const task = { id, product: "probe", config: config === undefined ? { every: "often" } : { out: this.outputOf(id), ...config } };
-    writeFileSync(join(this.folder, "tasks", `${id}.json`), JSON.stringify(task));
+    this.#write({ id, product: "probe", config: config === undefined ? { every: "often" } : { out: this.outputOf(id), ...config } });
+  }
+
+  #write(task: { readonly id: string; readonly product: string; readonly config: object }): void {
+    writeFileSync(join(this.folder, "tasks", `${task.id}.json`), JSON.stringify(task));
+  }
+
+  /** Where the product `asking` and its model are. */
+  get askingFolder(): string {
+    return join(this.folder, "products/asking");
   }
 
   outputOf(task: string): string {

@@ -38,8 +38,9 @@ class MissingModel implements OpenModel {
     this.#reason = reason;
   }
 
-  caller(_options: CallerOptions): ModelCaller {
+  caller({ maxInFlight }: CallerOptions): ModelCaller {
     return {
+      maxInFlight,
       predict: () => Promise.reject(new InfrastructureError(this.#reason)),
       [Symbol.dispose]: () => undefined,
     };

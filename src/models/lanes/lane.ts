@@ -197,7 +197,10 @@ export class Lane {
       this.#answers = 0;
       const reason = await this.#liveOnce();
       if (signal.aborted) break;
-      failures = this.#answers > 0 || systemClock.elapsed() - begun >= STEADY ? 1 : failures + 1;
+      const isSteady = this.#answers > 0 || systemClock.elapsed() - begun >= STEADY;
+      // Where a single call may be at fault the next lane need not wait for longer: that call is given up soon.
+      if (isSteady) failures = 1;
+      else if (this.exclusive === undefined || failures === 0) failures += 1;
       this.reason = reason;
       const wait = this.#backOff(failures);
       this.#owner.logger.warn({ wait: Math.round(wait) }, `a ${this.#owner.program.noun} for models ${reason}; another takes its place`);

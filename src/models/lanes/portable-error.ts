@@ -86,7 +86,7 @@ export function revived(error: PortableError): unknown {
     Object.defineProperty(own, name, { value, configurable: true, writable: true, enumerable: true });
   }
   const name = error.classes[0] ?? "Error";
-  if (own.name !== name) Object.defineProperty(own, "name", { value: name, configurable: true, writable: true });
+  if (own.name !== name) Object.defineProperty(own, "name", { value: name, configurable: true, writable: true, enumerable: true });
   if (error.stack !== undefined) Object.defineProperty(own, "stack", { value: error.stack, configurable: true, writable: true });
   return own;
 }

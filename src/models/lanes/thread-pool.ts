@@ -33,13 +33,21 @@ export class ThreadPool implements AsyncDisposable {
    */
   async start(file: URL, options: WorkerOptions, waiting: () => void, signal: AbortSignal): Promise<Worker> {
     while (this.#pool.size >= this.max) {
-      signal.throwIfAborted();
       waiting();
       await this.#room(signal);
+      this.#check(signal);
     }
+    this.#check(signal);
+    return await this.#acquire(file, options);
+  }
+
+  #check(signal: AbortSignal): void {
     signal.throwIfAborted();
     if (this.#closed) throw new InfrastructureError("threads for models are given up");
-    return await new Promise((resolve, reject) => {
+  }
+
+  #acquire(file: URL, options: WorkerOptions): Promise<Worker> {
+    return new Promise((resolve, reject) => {
       this.#pool.acquire(file, options, (error, worker) => {
         if (error !== null) reject(error);
         else resolve(this.#keep(worker));
@@ -49,6 +57,7 @@ export class ThreadPool implements AsyncDisposable {
 
   #keep(worker: Worker): Worker {
     this.#live.add(worker);
+    if (this.#closed) void worker.terminate();
     // Listened to for as long as it lives: an error that nobody hears would end this process.
     worker.on("error", () => this.#next());
     worker.once("exit", () => {
@@ -72,6 +81,7 @@ export class ThreadPool implements AsyncDisposable {
       };
       this.#waiting.add(done);
       signal.addEventListener("abort", done, { once: true });
+      if (signal.aborted || this.#closed) done();
     });
   }
 

@@ -10,6 +10,7 @@ import { shapeOfRows } from "./batching/row-shape.ts";
 import { ShortestTime } from "./batching/shortest-time.ts";
 import { Turns } from "./batching/turns.ts";
 import { WaitingCall } from "./batching/waiting-call.ts";
+import { Aborts } from "./lanes/aborts.ts";
 
 /** What a batcher sends joined rows to. */
 export interface BatchTarget {
@@ -32,6 +33,9 @@ export class Batcher implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #turns = new Turns();
   readonly #time = new ShortestTime();
+  /** Calls that wait, and those that did and are with the model. */
+  readonly #unsettled = new Set<WaitingCall>();
+  readonly #aborts = new Aborts((signal) => this.#abort(signal));
   /** When a call that waits for others has waited long enough. */
   readonly #due: Alarm;
   /** When the answer to a call that waits would come too late. */
@@ -40,6 +44,8 @@ export class Batcher implements AsyncDisposable {
   #inFlight = 0;
   /** How many more calls can come from all callers before one is answered. */
   #openings = 0;
+  /** Whether a call had a deadline yet: before, nobody asks how long the model takes. */
+  #timed = false;
   #closed = false;
 
   constructor(target: BatchTarget, clock: Clock) {
@@ -77,21 +83,26 @@ export class Batcher implements AsyncDisposable {
   #ask(caller: Caller, inputs: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
     if (call.signal.aborted) return Promise.reject(call.signal.reason as Error);
     if (this.#closed) return Promise.reject(new InfrastructureError(`${this.#name}: it is closed`));
+    const hasRoom = this.#hasRoom();
+    if (call.until < Number.POSITIVE_INFINITY) {
+      this.#timed = true;
+      const now = this.#clock.elapsed();
+      if (call.until <= now || (!hasRoom && this.#isTooLate(call, now))) return Promise.reject(this.#tooLate(call, now));
+    }
+    this.#began(caller);
+    if (hasRoom && this.#turns.size === 0 && (caller.batching.maxDelay === 0 || this.#openings === 0)) {
+      return this.#sendAtOnce(caller, inputs, call);
+    }
     const now = this.#clock.elapsed();
-    const alone = this.#turns.size === 0 && this.#hasRoom();
-    if (call.until <= now || (!this.#hasRoom() && this.#isTooLate(call, now))) return Promise.reject(this.#tooLate(call, now));
-    this.#changeOpenings(caller, "began");
-    if (alone && (caller.batching.maxDelay === 0 || this.#openings === 0)) return this.#sendAtOnce(caller, inputs, call);
     const { answer } = this.#enqueue(caller, inputs, call, now);
-    this.#pump(now);
+    if (hasRoom) this.#pump(now);
     return answer;
   }
 
   #enqueue(caller: Caller, inputs: readonly unknown[], call: ModelCall, now: number): WaitingCall {
-    const waiting = new WaitingCall({ inputs, call, taker: caller, batching: caller.batching }, now, {
-      settled: () => this.#changeOpenings(caller, "ended"),
-      abandoned: (given) => this.#abandoned(given),
-    });
+    const waiting = new WaitingCall(caller, inputs, call, now, this.#settled);
+    this.#unsettled.add(waiting);
+    this.#aborts.watch(call.signal);
     const { maxSize, maxDelay } = caller.batching;
     // What fills a batch by itself is not looked at.
     if (inputs.length < maxSize) waiting.shape = shapeOfRows(inputs);
@@ -102,10 +113,14 @@ export class Batcher implements AsyncDisposable {
     return waiting;
   }
 
-  #changeOpenings(caller: Caller, change: "began" | "ended"): void {
-    const before = caller.openings;
-    caller[change]();
-    this.#openings += caller.openings - before;
+  #began(caller: Caller): void {
+    if (caller.openings > 0) this.#openings -= 1;
+    caller.began();
+  }
+
+  #ended(caller: Caller): void {
+    caller.ended();
+    if (caller.openings > 0) this.#openings += 1;
   }
 
   #hasRoom(): boolean {
@@ -145,13 +160,19 @@ export class Batcher implements AsyncDisposable {
     if (first !== undefined) void (wanted.length === 1 ? this.#sendOne(first) : this.#sendJoined(wanted));
   }
 
+  /** The common case, kept short: nothing is made for a call that need not wait. */
   async #sendAtOnce(caller: Caller, inputs: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
     countQueued(this.#target.stats, 0);
+    const begin = this.#timed ? this.#clock.elapsed() : undefined;
+    this.#inFlight += 1;
     try {
-      return await this.#deliver(inputs, call);
+      const answer = await this.#target.send(inputs, call);
+      if (begin !== undefined) this.#time.took(this.#clock.elapsed() - begin);
+      return answer;
     } finally {
-      this.#changeOpenings(caller, "ended");
-      this.#pump(this.#clock.elapsed());
+      this.#inFlight -= 1;
+      this.#ended(caller);
+      if (this.#turns.size > 0) this.#pump(this.#clock.elapsed());
     }
   }
 
@@ -179,7 +200,6 @@ export class Batcher implements AsyncDisposable {
   #failed(calls: readonly WaitingCall[], error: unknown): void {
     const now = this.#clock.elapsed();
     for (const call of calls.toReversed()) {
-      call.joined = undefined;
       if (error instanceof InfrastructureError) call.reject(error);
       if (call.settled) continue;
       call.isolate(now);
@@ -200,14 +220,23 @@ export class Batcher implements AsyncDisposable {
     }
   }
 
-  /** Nobody waits for it any more. */
-  #abandoned(call: WaitingCall): void {
-    this.#turns.remove(call);
-    call.joined?.abandonIfUnwanted();
-    if (this.#turns.size === 0) {
-      this.#due.clear();
-      this.#late.clear();
+  readonly #settled = (call: WaitingCall): void => {
+    this.#unsettled.delete(call);
+    this.#aborts.unwatch(call.call.signal);
+    this.#ended(call.taker);
+  };
+
+  /** Nobody waits for the calls with this signal any more. */
+  #abort(signal: AbortSignal): void {
+    for (const call of this.#unsettled) {
+      if (call.call.signal !== signal) continue;
+      this.#turns.remove(call);
+      call.reject(signal.reason);
+      call.joined?.abandonIfUnwanted();
     }
+    if (this.#turns.size > 0) return;
+    this.#due.clear();
+    this.#late.clear();
   }
 
   #isTooLate({ until }: ModelCall, now: number): boolean {

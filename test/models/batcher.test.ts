@@ -279,7 +279,7 @@ describe("a call with a deadline", () => {
     const clock = new VirtualClock();
     const { target, batcher } = batcherOver(clock);
     const caller = callerOf(batcher);
-    void ask(caller, [1]);
+    void ask(caller, [1], { until: 1000 });
     await clock.advance(30);
     target.last.answer();
     await settle();
@@ -303,7 +303,7 @@ describe("a call with a deadline", () => {
     const clock = new VirtualClock();
     const { target, batcher } = batcherOver(clock);
     const caller = callerOf(batcher);
-    void ask(caller, [1]);
+    void ask(caller, [1], { until: 2000 });
     await clock.advance(1000);
     target.last.answer();
     await settle();

@@ -1,29 +1,12 @@
 import type { Batching, ModelAnswer, ModelCall } from "../../model.ts";
+import type { Caller } from "./caller.ts";
 import type { JoinedCall } from "./joined-call.ts";
-import type { TurnTaker } from "./turns.ts";
-
-/** Who is told what becomes of a call. */
-export interface CallOwner {
-  /** It was answered, refused or given up. */
-  settled(call: WaitingCall): void;
-  /** Its signal aborted; it is settled. */
-  abandoned(call: WaitingCall): void;
-}
-
-/** A call, and who made it. */
-export interface GivenCall {
-  readonly inputs: readonly unknown[];
-  readonly call: ModelCall;
-  readonly taker: TurnTaker;
-  readonly batching: Batching;
-}
 
 /** A call that waits for its turn, or has gone to the model behind that. */
 export class WaitingCall {
   readonly inputs: readonly unknown[];
   readonly call: ModelCall;
-  readonly taker: TurnTaker;
-  readonly batching: Batching;
+  readonly taker: Caller;
   /** Of the records that its rows come from, as far as known. */
   readonly bytes: number;
   readonly answer: Promise<ModelAnswer>;
@@ -37,60 +20,58 @@ export class WaitingCall {
   charge: number;
   /** What it is part of, while that is with the model. */
   joined: JoinedCall | undefined = undefined;
-  readonly #owner: CallOwner;
-  readonly #resolve: (answer: ModelAnswer) => void;
-  readonly #reject: (error: unknown) => void;
-  readonly #abort: () => void;
-  #settled = false;
+  settled = false;
+  readonly #onSettled: (call: WaitingCall) => void;
+  #resolve!: (answer: ModelAnswer) => void;
+  #reject!: (error: unknown) => void;
 
-  constructor({ inputs, call, taker, batching }: GivenCall, now: number, owner: CallOwner) {
+  /** @param onSettled called once, when it is answered, refused or given up */
+  constructor(taker: Caller, inputs: readonly unknown[], call: ModelCall, now: number, onSettled: (call: WaitingCall) => void) {
+    this.taker = taker;
     this.inputs = inputs;
     this.call = call;
-    this.taker = taker;
-    this.batching = batching;
     this.bytes = bytesOf(call);
-    this.charge = inputs.length;
     this.since = now;
     this.due = now;
-    this.#owner = owner;
-    ({ promise: this.answer, resolve: this.#resolve, reject: this.#reject } = Promise.withResolvers<ModelAnswer>());
-    const { signal } = call;
-    this.#abort = () => {
-      this.reject(signal.reason);
-      owner.abandoned(this);
-    };
-    signal.addEventListener("abort", this.#abort, { once: true });
+    this.charge = inputs.length;
+    this.#onSettled = onSettled;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
   }
 
   get rows(): number {
     return this.inputs.length;
   }
 
-  get settled(): boolean {
-    return this.#settled;
+  get batching(): Batching {
+    return this.taker.batching;
   }
 
   /** It is to go once more, and alone. */
   isolate(now: number): void {
+    this.joined = undefined;
     this.shape = undefined;
     this.since = now;
     this.due = now;
     this.charge = 0;
   }
 
+  /** Does nothing when it is settled, as when it was given up meanwhile. */
   resolve(answer: ModelAnswer): void {
     if (this.#settle()) this.#resolve(answer);
   }
 
+  /** Does nothing when it is settled, as when it was given up meanwhile. */
   reject(error: unknown): void {
     if (this.#settle()) this.#reject(error);
   }
 
   #settle(): boolean {
-    if (this.#settled) return false;
-    this.#settled = true;
-    this.call.signal.removeEventListener("abort", this.#abort);
-    this.#owner.settled(this);
+    if (this.settled) return false;
+    this.settled = true;
+    this.#onSettled(this);
     return true;
   }
 }

@@ -25,6 +25,8 @@ export type { Duration } from "./duration.ts";
 export { DataError, InfrastructureError, MillraceError, ModelError, NotReadyError, PlanError, RefusedError } from "./errors.ts";
 export type { LoadContext, Model, ModelSpec, PredictContext } from "./model.ts";
 export { defineModel } from "./model.ts";
+export type { ModelConfig } from "./models/config.ts";
+export { model, modelConfig } from "./models/config.ts";
 export type { LaneOptions } from "./models/lanes/place-options.ts";
 export type { ProcessesOptions } from "./models/lanes/processes.ts";
 export { processes } from "./models/lanes/processes.ts";

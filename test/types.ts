@@ -1,8 +1,8 @@
 /**
  * What the compiler must accept and refuse; checked by tsc, never run. A mistake is one error, at its own line.
  */
-import type { Event, SinkSpec, SourceSpec } from "millrace";
-import { count, from, mean, onnx, session, sink, source, sum, tumbling, worker } from "millrace";
+import type { ModelConfig, Event, SinkSpec, SourceSpec } from "millrace";
+import { count, from, mean, model, onnx, session, sink, source, sum, tumbling, worker } from "millrace";
 
 import type double from "./models/products/double.ts";
 
@@ -32,6 +32,13 @@ stream
   .map((doubled: number) => doubled + 1);
 // @ts-expect-error: the model takes numbers, not readings
 stream.infer(worker<typeof double>("file:///double.ts"));
+declare const place: ModelConfig;
+stream
+  .map((reading) => reading.celsius)
+  .infer(model<typeof double>(place, "file:///double.ts"))
+  .map((doubled: number) => doubled + 1);
+// @ts-expect-error: the model takes numbers, not readings
+stream.infer(model<typeof double>(place, "file:///double.ts"));
 stream
   .map((reading) => [reading.celsius])
   .infer(onnx<readonly number[], Float32Array>("model.onnx", { place: "process", processes: 2, warmUp: [[20]] }))

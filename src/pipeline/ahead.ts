@@ -5,6 +5,11 @@
 /** How much is under way at a time; where it changes, it is asked for before each start, and must never be less than 1. */
 export type Limit = number | (() => number);
 
+/** How much may be under way now. */
+export function limitNow(limit: Limit): number {
+  return typeof limit === "number" ? limit : limit();
+}
+
 interface Slot<B> {
   /** Whether it counts towards the limit: work that was done at once does not. */
   readonly counted: boolean;
@@ -137,7 +142,7 @@ class Work<A, B> {
   }
 
   #hasRoom(): boolean {
-    const limit = typeof this.#limit === "number" ? this.#limit : this.#limit();
+    const limit = limitNow(this.#limit);
     return this.#counted < limit && this.#slots.length < limit + SPARE;
   }
 

@@ -11,7 +11,7 @@ import { mayPass, waitBefore } from "./retry.ts";
 export interface CallOptions {
   /** Names the step in the plan, in errors and metrics; default the method's name. */
   readonly name?: string | undefined;
-  /** Calls under way at a time, at least 1; default 8. A call keeps its place until its result has gone on, so results keep the input's order. */
+  /** Calls under way at a time, at least 1; default 8. A call keeps its place until its result has gone on. */
   readonly maxInFlight?: number | undefined;
   /** Extra attempts after the first; default 0. A DataError is not tried again. `infer` repeats the call with the rows that failed. */
   readonly retries?: number | undefined;
@@ -26,6 +26,11 @@ export interface CallOptions {
   readonly deadline?: Duration | undefined;
   /** What becomes of an event that is not tried again or fails in its last attempt, also with a timeout; default: as the pipeline's `onError` says. */
   readonly onError?: ErrorPolicy | undefined;
+  /**
+   * False lets results go on as they are done, each as soon as it is; default true: in input order. The position still passes an event only
+   * when all before it are done, so after a crash more is done again, and windows behind it wait for the slowest call. Not for exactly-once sinks.
+   */
+  readonly ordered?: boolean | undefined;
   /** The function gets a `CallContext` as its second argument. */
   readonly passContext?: boolean | undefined;
   /** The function gets and returns events (for `infer` arrays of them) and not their values. */
@@ -59,6 +64,7 @@ export interface CallPolicy {
   readonly deadline: number | undefined;
   readonly context: "pass" | "none";
   readonly argument: "event" | "value";
+  readonly results: "in input order" | "as they are done";
 }
 
 /** @throws PlanError when an option is out of its range */
@@ -82,6 +88,7 @@ export function callPolicy(step: string, options: CallOptions): CallPolicy {
     deadline: deadline === undefined ? undefined : positiveMilliseconds(deadline, `step "${step}": deadline`),
     context: options.passContext === true ? "pass" : "none",
     argument: options.fullEvent === true ? "event" : "value",
+    results: options.ordered === false ? "as they are done" : "in input order",
   };
 }
 

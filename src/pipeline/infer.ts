@@ -7,8 +7,8 @@ import type { ModelIdentity } from "../model-stats.ts";
 import type { Batching, PlannedModel } from "../model.ts";
 import type { Attempt, CallFunction, CallOptions, CallPolicy } from "./call.ts";
 import { attemptsOf } from "./call.ts";
+import { eventCalls } from "./event-calls.ts";
 import type { Answerer } from "./inference/answerer.ts";
-import { orderedCalls } from "./ordered-calls.ts";
 
 export { checkRows, failed, FailedOutput, RowCountError } from "./inference/answers.ts";
 
@@ -81,7 +81,7 @@ export function inferStep(policy: CallPolicy, rows: number, open: (run: RunConte
   return async function* infer(input, run) {
     const { answerer: opened, limit = policy.maxInFlight } = open(run);
     await using answerer = opened;
-    yield* orderedCalls(input, run, { step: policy.step, size: rows, limit }, (events) =>
+    yield* eventCalls(policy, { size: rows, limit }, input, run, (events) =>
       answerer.answer(
         events,
         events.map((_, index) => index),

@@ -2,13 +2,13 @@ import type { Event } from "../batch.ts";
 import type { RunContext, Step } from "../contracts.ts";
 import type { CallFunction, CallPolicy } from "./call.ts";
 import { attemptsOf, callWithPolicy } from "./call.ts";
-import type { FailedRow } from "./ordered-calls.ts";
-import { orderedCalls } from "./ordered-calls.ts";
+import { eventCalls } from "./event-calls.ts";
+import type { FailedRow } from "./portions.ts";
 
-/** An asynchronous function per event, several at a time, results in input order. */
+/** An asynchronous function per event, several at a time. */
 export function mapAsyncStep(policy: CallPolicy, fn: CallFunction<unknown, unknown>): Step<unknown, unknown> {
   return (input, run) =>
-    orderedCalls(input, run, { step: policy.step, size: 1, limit: policy.maxInFlight }, (events) => callOne(policy, fn, events, run));
+    eventCalls(policy, { size: 1, limit: policy.maxInFlight }, input, run, (events) => callOne(policy, fn, events, run));
 }
 
 async function callOne(

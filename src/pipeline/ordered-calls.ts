@@ -1,24 +1,23 @@
 import type { Batch, Event, Position } from "../batch.ts";
 import { NO_WATERMARK } from "../batch.ts";
-import type { RunContext, Tries } from "../contracts.ts";
+import type { RunContext } from "../contracts.ts";
 import type { Limit } from "./ahead.ts";
 import { ahead } from "./ahead.ts";
+import type { FailedRow, Portion } from "./portions.ts";
+import { keptOf, portions, takeFailed } from "./portions.ts";
 import { positionBefore } from "./truncated.ts";
 
-/** Some neighbouring events of a batch that are worked on in one call; the last one of a batch has its end. */
-interface Portion {
-  readonly batch: Batch;
-  readonly first: number;
-  readonly events: Event[];
-  readonly last: "last" | "more";
+/** How calls are made over the events of a step. */
+export interface CallsOptions {
+  readonly step: string;
+  /** The most events of a call. */
+  readonly size: number;
+  /** The most calls under way. */
+  readonly limit: Limit;
 }
 
-/** An event that a call could not do, by its index among the events of the call. */
-export interface FailedRow {
-  readonly index: number;
-  readonly error: unknown;
-  readonly tries: Tries;
-}
+/** Does some events: replaces their values itself, and gives those that it could not do. */
+export type CallEvents = (events: Event[]) => Promise<readonly FailedRow[]>;
 
 interface Outcome {
   readonly portion: Portion;
@@ -30,15 +29,13 @@ const NONE: readonly FailedRow[] = [];
 
 /**
  * Runs an asynchronous call over portions of each batch, several at a time, and passes events on in input order, as soon
- * as those at the head are done. The call replaces the values of the events itself, and gives those that it could not do.
- * @param size the most events of a call
- * @param limit the most calls under way
+ * as those at the head are done.
  */
 export async function* orderedCalls(
   input: AsyncIterable<Batch>,
   run: RunContext,
-  options: { readonly step: string; readonly size: number; readonly limit: Limit },
-  call: (events: Event[]) => Promise<readonly FailedRow[]>,
+  options: CallsOptions,
+  call: CallEvents,
 ): AsyncGenerator<Batch> {
   const start = (portion: Portion): Outcome | Promise<Outcome> => {
     if (portion.events.length === 0) return { portion, failed: NONE };
@@ -50,7 +47,9 @@ export async function* orderedCalls(
     let events: Event[] = [];
     for (const { portion, failed } of outcomes) {
       const { batch, first } = portion;
-      const { kept, failure } = failed.length === 0 ? { kept: portion.events } : takeFailed(portion, failed, options.step, run);
+      const failure = failed.length === 0 ? undefined : takeFailed(portion, failed, options.step, run);
+      const whole = failure === undefined ? portion : { ...portion, events: portion.events.slice(0, failure.index) };
+      const kept = keptOf(whole, failed);
       events = events.length === 0 ? kept : events.concat(kept);
       if (failure !== undefined) {
         yield { events, position: positionBefore(batch, first + failure.index), watermark };
@@ -68,44 +67,4 @@ export async function* orderedCalls(
       yield { events, position: position ?? positionBefore(batch, 0), watermark };
     }
   }
-}
-
-async function* portions(input: AsyncIterable<Batch>, size: number): AsyncGenerator<readonly Portion[]> {
-  for await (const batch of input) {
-    const { events } = batch;
-    if (events.length <= size) {
-      yield [{ batch, first: 0, events, last: "last" }];
-      continue;
-    }
-    const cut: Portion[] = [];
-    for (let first = 0; first < events.length; first += size) {
-      const last = first + size >= events.length ? "last" : "more";
-      cut.push({ batch, first, events: events.slice(first, first + size), last });
-    }
-    yield cut;
-  }
-}
-
-interface Passed {
-  /** The events that go on. */
-  readonly kept: Event[];
-  /** What ends the step, and at which event. */
-  readonly failure?: { readonly index: number; readonly thrown: unknown };
-}
-
-/** Takes the failed events out, in their order. */
-function takeFailed({ events }: Portion, failed: readonly FailedRow[], step: string, run: RunContext): Passed {
-  const kept: Event[] = [];
-  let next = 0;
-  for (const { index, error, tries } of failed) {
-    for (; next < index; next++) kept.push(events[next] as Event);
-    next = index + 1;
-    try {
-      run.failures.take(step, events[index] as Event, error, tries);
-    } catch (thrown) {
-      return { kept, failure: { index, thrown } };
-    }
-  }
-  for (; next < events.length; next++) kept.push(events[next] as Event);
-  return { kept };
 }

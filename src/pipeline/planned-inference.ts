@@ -54,6 +54,6 @@ export function plannedInference(
 
 /** How a step's calls are shown. */
 export function describeCalls(options: CallOptions): PlannedStep["description"] {
-  const { maxInFlight = 8, retries = 0, timeout, deadline } = options;
-  return { maxInFlight, retries, timeout, deadline };
+  const { maxInFlight = 8, retries = 0, timeout, deadline, ordered } = options;
+  return { maxInFlight, retries, timeout, deadline, ordered: ordered === false ? false : undefined };
 }

@@ -30,6 +30,10 @@ export function checkTransactions({ source, steps, sinks }: Plan): void {
     throw new PlanError(`${what} needs a ${sink.transactsWith} source of the same cluster, and this is a ${source.kind} source`);
   }
   if (sinks.length > 1) throw new PlanError(`${what} needs that it is the only sink, and there are ${sinks.length}`);
+  const mixing = steps.find(({ description }) => description["ordered"] === false);
+  if (mixing !== undefined) {
+    throw new PlanError(`${what} needs steps that keep the order, and "${mixing.name}" has ordered: false: a transaction might never end`);
+  }
   // What a shadow is written to may have gaps and repeats, so it need not be part of a transaction.
   const keeping = steps.find(({ stateful, side, kind }) => stateful || (side !== undefined && kind !== "infer"));
   if (keeping !== undefined) {

@@ -12,6 +12,7 @@ import type { WindowSpec } from "../../src/pipeline/windows/spec.ts";
 import { countOrTime, session, sliding, tumbling } from "../../src/pipeline/windows/spec.ts";
 import type { Reading } from "./input.ts";
 import type { CallShape, Grouping, Policy, Shape } from "./shape.ts";
+import { isUnordered } from "./shape.ts";
 
 /** The part of a plan that is opened by the simulation. */
 export const SINK: SinkSpec = spec("results");
@@ -27,7 +28,7 @@ export function buildPlan(shape: Shape, clock: Clock): Plan {
   const timed = shape.grouping === "none" ? begun : begun.timeBy(timeOf, { name: "time", outOfOrderness: shape.outOfOrderness });
   const filtered = shape.filtered ? timed.filter(({ kept }) => kept, { name: "filter" }) : timed;
   const behind = filtered.map((reading) => reading, { name: "after" });
-  const called = shape.call === undefined ? behind : withCalls(behind, shape.call, clock);
+  const called = shape.call === undefined ? behind : withCalls(behind, shape.call, clock, !isUnordered(shape));
   const grouped = withGroups(called, shape);
   const last = shape.callLast ? grouped.mapAsync((value) => later(clock, 3, () => value), { name: "last", maxInFlight: 3 }) : grouped;
   return last.to(SINK);
@@ -57,10 +58,10 @@ function timeOf({ fault, time }: Reading): number {
   return fault === "time" ? Number.NaN : time;
 }
 
-function withCalls(stream: Stream<Reading>, shape: CallShape, clock: Clock): Stream<Reading> {
+function withCalls(stream: Stream<Reading>, shape: CallShape, clock: Clock, ordered: boolean): Stream<Reading> {
   const { maxInFlight, retries, timeout, latency, rows } = shape;
   const onError = policyOf(shape.policy, clock, undefined);
-  const options = { name: "call", maxInFlight, retries, timeout, backoffFactor: 0.05, onError, passContext: true } as const;
+  const options = { name: "call", maxInFlight, ordered, retries, timeout, backoffFactor: 0.05, onError, passContext: true } as const;
   const answer = (reading: Reading, { attempt }: CallContext): Reading => {
     const end = reading.attempts[attempt - 1];
     if (reading.mended !== true && reading.fault === "call") throw new Error("it never succeeds");

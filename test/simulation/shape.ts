@@ -39,6 +39,11 @@ export interface CallShape {
   readonly rows: number;
 }
 
+/** Whether results of its calls go on as they are done: where no step behind them goes by the order. Told by other draws, so that each seed stays what it was. */
+export function isUnordered({ grouping, call }: Shape): boolean {
+  return grouping === "none" && call !== undefined && call.maxInFlight % 2 === 0;
+}
+
 export function makeShape(random: Random, kind: "log" | "queue"): Shape {
   const grouping = kind === "queue" ? "none" : random.chance(0.25) ? "none" : random.pick(GROUPINGS);
   const refusal = random.pick(["asks", "throws"] as const);

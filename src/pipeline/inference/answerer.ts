@@ -1,5 +1,5 @@
 import type { Event } from "../../batch.ts";
-import type { FailedRow } from "../ordered-calls.ts";
+import type { FailedRow } from "../portions.ts";
 
 /**
  * Answers the rows of calls for one partition's step: puts each output in the place of its event's value. What is put together of

@@ -1,7 +1,7 @@
 import type { Event } from "../../batch.ts";
 import type { RunContext } from "../../contracts.ts";
 import type { ModelIdentity } from "../../model-stats.ts";
-import type { FailedRow } from "../ordered-calls.ts";
+import type { FailedRow } from "../portions.ts";
 import type { Answerer } from "./answerer.ts";
 import { inOrder } from "./answerer.ts";
 import type { CanaryJudge } from "./canary-judge.ts";

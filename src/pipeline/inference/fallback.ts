@@ -1,7 +1,7 @@
 import type { Event } from "../../batch.ts";
 import type { RunContext } from "../../contracts.ts";
 import { InfrastructureError, messageOf } from "../../errors.ts";
-import type { FailedRow } from "../ordered-calls.ts";
+import type { FailedRow } from "../portions.ts";
 import type { Answerer } from "./answerer.ts";
 import { inOrder } from "./answerer.ts";
 import { markAnswered } from "./model-header.ts";

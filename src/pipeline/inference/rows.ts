@@ -6,7 +6,7 @@ import type { AttemptFunction, CallPolicy, Retried } from "../call.ts";
 import { callWithPolicy } from "../call.ts";
 import type { Ask, Asking } from "../infer.ts";
 import { asEvent } from "../map-async.ts";
-import type { FailedRow } from "../ordered-calls.ts";
+import type { FailedRow } from "../portions.ts";
 import { mayPass } from "../retry.ts";
 import type { Answerer } from "./answerer.ts";
 import { inOrder } from "./answerer.ts";

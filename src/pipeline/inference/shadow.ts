@@ -4,7 +4,7 @@ import type { RunContext, Sink } from "../../contracts.ts";
 import { messageOf, PlannedStop } from "../../errors.ts";
 import type { CallPolicy } from "../call.ts";
 import type { Asking } from "../infer.ts";
-import type { FailedRow } from "../ordered-calls.ts";
+import type { FailedRow } from "../portions.ts";
 import type { Answerer } from "./answerer.ts";
 import { checkRows } from "./answers.ts";
 import type { Comparison } from "./companion-options.ts";

@@ -2,33 +2,36 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { compatibilityPartitioner, Producer } from "@platformatic/kafka";
 
-import type { Bid } from "./nexmark.ts";
+export type Phase = "warm-up" | "measured";
+
+/** Makes the record of a number, counted from 0, as it is handed to the producer. */
+export type MakeMessage = (number: number, phase: Phase) => { readonly key: string; readonly value: string | Uint8Array };
 
 /** Sends what is due, about every millisecond, without waiting for what went before. */
 export class Generator implements AsyncDisposable {
-  readonly #producer: Producer<string, string, string, string>;
+  readonly #producer: Producer<string, string | Uint8Array, string, string>;
   readonly #topic: string;
   readonly #rate: number;
-  readonly #pool: readonly Bid[];
+  readonly #make: MakeMessage;
   readonly #underWay = new Set<Promise<unknown>>();
   #failure: unknown;
   sent = 0;
 
   /** @param rate events a second */
-  constructor(brokers: string, topic: string, rate: number, pool: readonly Bid[]) {
+  constructor(brokers: string, topic: string, rate: number, make: MakeMessage) {
     this.#topic = topic;
     this.#rate = rate;
-    this.#pool = pool;
+    this.#make = make;
     this.#producer = new Producer({
       clientId: "generator",
       bootstrapBrokers: brokers.split(","),
       acks: 1,
       partitioner: (message, key) => compatibilityPartitioner(message as never, key),
-      serializers: { key: (key) => Buffer.from(key ?? ""), value: (value) => Buffer.from(value ?? "") },
+      serializers: { key: (key) => Buffer.from(key ?? ""), value: (value) => Buffer.from((value as string | undefined) ?? "") },
     });
   }
 
-  async run(ms: number, phase: "warm-up" | "measured"): Promise<void> {
+  async run(ms: number, phase: Phase): Promise<void> {
     const start = performance.now();
     for (let sent = 0, due = 0; sent < (this.#rate * ms) / 1000;) {
       await delay(1);
@@ -38,13 +41,8 @@ export class Generator implements AsyncDisposable {
     }
   }
 
-  /** The time of sending is in `extra`, which workers pass on. */
-  #send(count: number, phase: string): void {
-    const extra = `${phase} ${Date.now()}`;
-    const messages = Array.from({ length: count }, () => {
-      const bid = this.#pool[this.sent++ % this.#pool.length] as Bid;
-      return { topic: this.#topic, key: String(bid.auction), value: JSON.stringify({ ...bid, extra }) };
-    });
+  #send(count: number, phase: Phase): void {
+    const messages = Array.from({ length: count }, () => ({ topic: this.#topic, ...this.#make(this.sent++, phase) }));
     const sending: Promise<unknown> = this.#producer
       .send({ messages, acks: 1 })
       .catch((error: unknown) => (this.#failure ??= error))

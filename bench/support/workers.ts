@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import { descendants, signalAll } from "../../test/support/processes.ts";
 import { guard, scratchDir } from "../../test/support/services/watchdog.ts";
-import { kafkaStreamsClassPath } from "./kafka-streams.ts";
+import { javaClassPath } from "./java-peer.ts";
 
 const bench = fileURLToPath(new URL("../", import.meta.url));
 const STOP_WITHIN = 15_000;
@@ -54,7 +54,13 @@ export function kafkaStreams(threads: number, options: readonly string[] = []): 
     name: `Kafka Streams, ${threads} thread${threads === 1 ? "" : "s"}`,
     start: async ({ brokers, job, group, input, output }) => {
       const what = [`brokers=${brokers}`, `application=${group}`, `input=${input}`, `output=${output}`, `job=${job}`, `threads=${threads}`];
-      const jvm = ["-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", await kafkaStreamsClassPath(), "millrace.bench.Peer"];
+      const jvm = [
+        "-Xmx1g",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+        await javaClassPath("kafka-streams"),
+        "millrace.bench.Peer",
+      ];
       return launch("streams", "java", [...jvm, ...what, `state=${newFolder("state")}`, ...options]);
     },
   };
@@ -91,7 +97,8 @@ export function writeJson(folder: string, name: string, content: unknown): void 
   writeFileSync(path, JSON.stringify(content));
 }
 
-function launch(name: string, command: string, args: readonly string[]): RunningWorker {
+/** Starts a program, with its output in a file. */
+export function launch(name: string, command: string, args: readonly string[]): RunningWorker {
   const logFile = join(newFolder(name), "log");
   const log = openSync(logFile, "a");
   const clean = Object.fromEntries(Object.entries(process.env).filter(([variable]) => !variable.startsWith("MILLRACE_")));

@@ -233,13 +233,12 @@ test("a call that never ends stops those behind it at a bound, not the memory", 
     .mapAsync((n) => ((begun += 1), n === 0 ? call(n) : n), { maxInFlight: 8, ordered: false })
     .to(sinkOf());
   const running = runPipeline(plan, numbers(...upTo(20_000)), { batchSize: 100 });
-  let before = -1;
-  while (begun !== before || begun === 0) {
+  let before = 0;
+  await until("no more calls are begun", () => {
+    const last = before;
     before = begun;
-    await new Promise((resolve) => {
-      setTimeout(resolve, 50);
-    });
-  }
+    return begun > 0 && begun === last;
+  });
   assert.ok(begun > 5000 && begun < 17_000, `${begun} calls`);
   open.get(0)?.resolve(0);
   const { values, position } = await running;

@@ -33,8 +33,8 @@ for (const error of [
     assert.ok(given instanceof Error);
     assert.deepEqual(classesOf(given), classesOf(error));
     assert.deepEqual(
-      [given.name, given.message, given.stack, classOf(given), { ...given }],
-      [error.name, error.message, error.stack, classOf(error), { ...error }],
+      [given.name, given.message, given.stack, classOf(given), Object.fromEntries(Object.entries(given))],
+      [error.name, error.message, error.stack, classOf(error), Object.fromEntries(Object.entries(error))],
     );
     for (const type of [TypeError, MillraceError, InfrastructureError, DataError, ConfigError, ModelError]) {
       assert.equal(given instanceof type, error instanceof type, type.name);

@@ -9,29 +9,30 @@
  *     await using model = await dispatcher.host({ kind: "rows", url, settings });
  *     const outputs = await model.run(rows, { signal, until: Infinity });
  *     // A function, the module's default export or the one named: called once for each call, as `fn(input, context)`, up to
- *     // `maxInFlight` of them at a time in each lane. The context has `signal`, and what the call's `context` has.
+ *     // `maxInFlight` of them at a time in each lane. The context has `signal`, `logger`, and what the call's `context` has.
  *     await using fn = await dispatcher.host({ kind: "each", url, exportName: "enrich" });
  *     const output = await fn.run(value, { signal, until: clock.elapsed() + 1000, context: { attempt: 2 } });
  *
  * Answers come in any order. Calls beyond `lanes` × `maxInFlight` wait here, without a limit: whoever calls keeps to `capacity`.
  */
 import type { Clock } from "../../clock.ts";
-import { systemClock } from "../../clock.ts";
 import type { Logger } from "../../contracts.ts";
 import { InfrastructureError } from "../../errors.ts";
 import { FailedOutput } from "../../pipeline/infer.ts";
 import { Aborts } from "./aborts.ts";
-import { Alarm } from "./alarm.ts";
 import type { LaneCall } from "./call.ts";
-import { Call, LaneKilledError, LaneLostError, LaneTimeoutError } from "./call.ts";
+import { Call, LaneKilledError, LaneLostError } from "./call.ts";
+import type { EntryEvents } from "./hosted-entry.ts";
 import { HostedEntry } from "./hosted-entry.ts";
 import type { LaneOwner } from "./lane.ts";
 import { Lane } from "./lane.ts";
-import type { EntrySpec, LoadedEntry, Otherwise, RepliesMessage } from "./messages.ts";
+import { LateCalls } from "./late-calls.ts";
+import type { EntrySpec, Otherwise, RepliesMessage } from "./messages.ts";
 import { asBuffers } from "./packing.ts";
 import type { PortableError } from "./portable-error.ts";
 import { revived } from "./portable-error.ts";
 import type { LaneProgram } from "./program.ts";
+import { WaitingCalls } from "./waiting-calls.ts";
 
 /** How lanes are used. */
 export interface DispatcherOptions {
@@ -52,14 +53,6 @@ export interface DispatcherOptions {
   readonly random?: (() => number) | undefined;
 }
 
-/** Told of what happens to the lanes of an entry. */
-export interface EntryEvents {
-  /** Why no lane can answer it; undefined when one can again. */
-  waiting(reason: string | undefined): void;
-  /** A lane is started again. */
-  restarted(): void;
-}
-
 const DEFAULT_REDELIVER = 1;
 const DEFAULT_GRACE = 1000;
 const DEFAULT_HANG_AFTER = 60_000;
@@ -70,39 +63,44 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
   readonly logger: Logger;
   readonly random: () => number;
   readonly entries = new Map<number, HostedEntry>();
+  /** How many calls are worked on at a time. */
   readonly capacity: number;
-  readonly #options: DispatcherOptions;
+  readonly #redeliver: number;
   readonly #lanes: readonly Lane[];
+  readonly #waiting: WaitingCalls;
+  readonly #late: LateCalls;
   readonly #aborts = new Aborts((signal) => this.#aborted(signal));
-  readonly #deadlines: Alarm;
-  /** Threads and processes live in the machine's time, whatever clock a pipeline has. */
-  readonly #hangs = new Alarm(systemClock, () => this.#lookForHanging());
-  #queue: Call[] = [];
-  /** Calls whose lane died: each is tried alone, so that no other is blamed for its end. */
-  #suspects: Call[] = [];
   #flushing = false;
-  #pending = 0;
+  #unanswered = 0;
   #entryNumber = 0;
   #idle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: DispatcherOptions) {
-    this.#options = options;
+    const { lanes, maxInFlight, redeliver = DEFAULT_REDELIVER, grace = DEFAULT_GRACE, hangAfter = DEFAULT_HANG_AFTER, clock } = options;
     this.program = options.program;
     this.logger = options.logger;
     this.random = options.random ?? Math.random;
-    this.capacity = options.lanes * options.maxInFlight;
-    this.#deadlines = new Alarm(options.clock, () => this.#lookForLate());
-    this.#lanes = Array.from({ length: options.lanes }, () => new Lane(this));
+    this.capacity = lanes * maxInFlight;
+    this.#redeliver = redeliver;
+    this.#waiting = new WaitingCalls(maxInFlight);
+    this.#lanes = Array.from({ length: lanes }, () => new Lane(this));
+    const watched = {
+      noun: this.program.noun,
+      lanes: this.#lanes,
+      unanswered: () => this.#allUnanswered(),
+      fail: (call: Call, error: Error) => this.refused(call, error),
+    };
+    this.#late = new LateCalls(watched, { clock, grace, hangAfter });
   }
 
   /**
-   * Has every lane load a module. Settles when one of them has it.
-   * @throws what its `load` threw or what is wrong with the module; InfrastructureError when the lane ended meanwhile
+   * Has every lane load a module. Settles when each has it, or can't have it now, and one has it.
+   * @throws what its `load` threw or what is wrong with the module; InfrastructureError when a lane ended before one had it
    */
   async host(spec: EntrySpec, events?: EntryEvents): Promise<HostedEntry> {
     const number = ++this.#entryNumber;
-    const entry = new HostedEntry({ number, spec, events, capacity: this.capacity }, this);
+    const entry = new HostedEntry({ number, spec, events, capacity: this.capacity, lanes: this.#lanes }, this);
     this.entries.set(number, entry);
     for (const lane of this.#lanes) lane.host(number, spec);
     this.#tell(entry);
@@ -129,13 +127,13 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
         return;
       }
       if (this.#closed !== undefined) {
-        reject(new InfrastructureError("the model is given up"));
+        reject(givenUp());
         return;
       }
-      this.#queue.push(new Call(entry, input, call, resolve, reject));
-      this.#pending += 1;
+      this.#waiting.add(new Call(entry, input, call, resolve, reject));
+      this.#unanswered += 1;
       this.#aborts.watch(call.signal);
-      if (call.until !== Number.POSITIVE_INFINITY) this.#deadlines.at(call.until);
+      this.#late.expect(call);
       this.#flushSoon();
     });
   }
@@ -151,50 +149,11 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
   }
 
   #flush(): void {
-    const reserved = this.#sendSuspect();
-    const queue = this.#queue;
-    let kept = 0;
-    for (let index = 0; index < queue.length; index++) {
-      const call = queue[index] as Call;
-      if (call.answered) continue;
-      const lane = this.#leastLoaded(call.entry, reserved);
-      if (lane === undefined) queue[kept++] = call;
-      else lane.outgoing.push(call);
-    }
-    queue.length = kept;
+    this.#waiting.distribute(this.#lanes);
     for (const lane of this.#lanes) {
       lane.flush();
-      if (lane.inFlight.size > 0) this.#hangs.at(lane.heardAt + (this.#options.hangAfter ?? DEFAULT_HANG_AFTER));
+      if (lane.inFlight.size > 0) this.#late.watch(lane);
     }
-  }
-
-  /** While there are suspects, one lane is kept for them. @returns that lane */
-  #sendSuspect(): Lane | undefined {
-    if (this.#suspects.length === 0) return undefined;
-    this.#suspects = this.#suspects.filter((call) => !call.answered);
-    const [suspect] = this.#suspects;
-    if (suspect === undefined) return undefined;
-    let least: Lane | undefined;
-    for (const lane of this.#lanes) {
-      if (lane.loaded.has(suspect.entry) && (least === undefined || lane.load < least.load)) least = lane;
-    }
-    if (least?.load === 0) {
-      this.#suspects.shift();
-      least.exclusive = suspect;
-      least.outgoing.push(suspect);
-    }
-    return least;
-  }
-
-  #leastLoaded(entry: number, reserved: Lane | undefined): Lane | undefined {
-    let least: Lane | undefined;
-    let load = this.#options.maxInFlight;
-    for (const lane of this.#lanes) {
-      if (lane.load >= load || lane === reserved || lane.exclusive !== undefined || !lane.loaded.has(entry)) continue;
-      least = lane;
-      load = lane.load;
-    }
-    return least;
   }
 
   /** Every answer goes through here once. @returns false when the call was answered before */
@@ -202,7 +161,7 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
     if (call.answered) return false;
     call.answered = true;
     this.#aborts.unwatch(call.signal);
-    if (--this.#pending === 0) this.#idle?.();
+    if (--this.#unanswered === 0) this.#idle?.();
     return true;
   }
 
@@ -211,51 +170,50 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
     asBuffers(message[1]);
     for (let at = 2; at < message.length; at += 2) {
       const number = message[at] as number;
-      const call = lane.inFlight.get(Math.abs(number));
-      if (call === undefined) continue;
-      lane.inFlight.delete(call.number);
-      if (lane.exclusive === call) lane.exclusive = undefined;
-      if (!this.#settle(call)) continue;
+      const call = lane.take(Math.abs(number));
+      if (call === undefined || !this.#settle(call)) continue;
       if (number > 0) call.resolve(message[at + 1]);
       else answerOtherwise(call, message[at + 1] as Otherwise);
     }
     this.#flushSoon();
   }
 
-  /** A call that could not be sent. */
+  /** A call that fails before a lane answers it. */
   refused(call: Call, error: unknown): void {
     if (this.#settle(call)) call.reject(error);
   }
 
   /** What was in flight in a lane that died is given to others, or blamed for it. */
-  died(lane: Lane, reason: string): void {
-    const { redeliver = DEFAULT_REDELIVER } = this.#options;
-    const wasAlone = lane.inFlight.size === 1;
+  died(lane: Lane, calls: readonly Call[], reason: string): void {
     const again: Call[] = [];
-    for (const call of lane.inFlight.values()) {
+    for (const call of calls) {
       if (call.answered) continue;
       call.deaths += 1;
-      if (call.deaths <= redeliver) again.push(call);
-      else if (this.#settle(call)) call.reject(this.#lost(call, reason, wasAlone));
+      if (call.deaths <= this.#redeliver) again.push(call);
+      else this.refused(call, this.#lost(call, reason, calls.length));
     }
-    lane.inFlight.clear();
-    lane.exclusive = undefined;
-    this.#suspects.unshift(...again);
+    this.#waiting.suspect(again);
     for (const entry of this.entries.values()) {
-      entry.fail(new InfrastructureError(`the ${this.program.noun} that was to load the model ${reason}`));
+      if (entry.isOpen) entry.without(lane);
+      else entry.fail(new InfrastructureError(`the ${this.program.noun} that was to load the model ${reason}`));
     }
-    this.#flushSoon();
+    if (this.#closed !== undefined) this.#giveUpUnlessServed();
+    this.changed(lane);
   }
 
-  #lost(call: Call, reason: string, wasAlone: boolean): Error {
+  #lost(call: Call, reason: string, together: number): Error {
     const { noun } = this.program;
-    if (!wasAlone) return new LaneLostError(`the ${noun} that worked on it ${reason}`);
+    if (together > 1) return new LaneLostError(`the ${noun} that worked on it ${reason}`);
     const times = call.deaths === 1 ? "once" : `${call.deaths} times`;
     return new LaneKilledError(`the ${noun} that worked on this input ended, ${times}; the last one ${reason}`);
   }
 
-  changed(): void {
-    for (const entry of this.entries.values()) this.#tell(entry);
+  /** What a lane has loaded, or why it can't work, is another. */
+  changed(lane: Lane): void {
+    for (const entry of this.entries.values()) {
+      if (lane.loaded.has(entry.number) || lane.isHeldUp) entry.without(lane);
+      this.#tell(entry);
+    }
     this.#flushSoon();
   }
 
@@ -263,10 +221,6 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
     const isReady = this.#lanes.some((lane) => lane.loaded.has(entry.number));
     const reason = this.#lanes.find((lane) => lane.reason !== undefined)?.reason ?? "the model is being loaded";
     entry.tell(isReady ? undefined : `no ${this.program.noun} is ready: ${reason}`);
-  }
-
-  loaded(entry: number, loaded: LoadedEntry): void {
-    this.entries.get(entry)?.loaded(loaded);
   }
 
   unloadable(number: number, error: PortableError): void {
@@ -281,48 +235,16 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
     for (const entry of this.entries.values()) entry.restarted();
   }
 
-  *#unanswered(): Iterable<readonly [Call, Lane | undefined]> {
-    for (const call of [...this.#queue, ...this.#suspects]) if (!call.answered) yield [call, undefined];
+  *#allUnanswered(): Iterable<readonly [Call, Lane | undefined]> {
+    for (const call of this.#waiting.unanswered()) yield [call, undefined];
     for (const lane of this.#lanes) for (const call of lane.inFlight.values()) if (!call.answered) yield [call, lane];
   }
 
   #aborted(signal: AbortSignal): void {
-    for (const [call, lane] of this.#unanswered()) {
-      if (call.signal !== signal || !this.#settle(call)) continue;
+    for (const [call, lane] of this.#allUnanswered()) {
+      if (call.signal !== signal) continue;
       lane?.cancel(call);
-      call.reject(signal.reason);
-    }
-  }
-
-  #lookForLate(): void {
-    const now = this.#options.clock.elapsed();
-    for (const [call, lane] of this.#unanswered()) {
-      if (call.until > now) {
-        if (call.until !== Number.POSITIVE_INFINITY) this.#deadlines.at(call.until);
-        continue;
-      }
-      if (!this.#settle(call)) continue;
-      call.hangsAt = systemClock.elapsed() + (this.#options.grace ?? DEFAULT_GRACE);
-      if (lane !== undefined) {
-        lane.cancel(call);
-        this.#hangs.at(call.hangsAt);
-      }
-      const where =
-        lane === undefined ? `no ${this.program.noun} was free for it in time` : `its ${this.program.noun} gave no answer in time`;
-      call.reject(new LaneTimeoutError(where));
-    }
-  }
-
-  #lookForHanging(): void {
-    const now = systemClock.elapsed();
-    const { hangAfter = DEFAULT_HANG_AFTER } = this.#options;
-    for (const lane of this.#lanes) {
-      if (lane.inFlight.size === 0) continue;
-      const silent = lane.heardAt + hangAfter;
-      let next = silent;
-      for (const { hangsAt } of lane.inFlight.values()) next = Math.min(next, hangsAt);
-      if (next > now) this.#hangs.at(next);
-      else lane.kill(silent <= now ? `was silent for ${hangAfter} ms` : "did not come back from a call whose time was up");
+      this.refused(call, signal.reason);
     }
   }
 
@@ -333,18 +255,22 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
   }
 
   async #close(): Promise<void> {
-    // What no lane could take by now would wait for one that comes back.
-    if (!this.#lanes.some((lane) => lane.loaded.size > 0)) this.#giveUp();
-    if (this.#pending > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    this.#giveUpUnlessServed();
+    if (this.#unanswered > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
     await Promise.all(this.#lanes.map((lane) => lane.close()));
-    this.#deadlines[Symbol.dispose]();
-    this.#hangs[Symbol.dispose]();
-    for (const entry of this.entries.values()) entry.fail(new InfrastructureError("the model is given up"));
+    this.#late[Symbol.dispose]();
+    for (const entry of this.entries.values()) entry.fail(givenUp());
   }
 
-  #giveUp(): void {
-    for (const [call] of this.#unanswered()) if (this.#settle(call)) call.reject(new InfrastructureError("the model is given up"));
+  /** What no lane can take now would wait for one that comes back. */
+  #giveUpUnlessServed(): void {
+    if (this.#lanes.some((lane) => lane.loaded.size > 0)) return;
+    for (const [call] of this.#allUnanswered()) this.refused(call, givenUp());
   }
+}
+
+function givenUp(): InfrastructureError {
+  return new InfrastructureError("the model is given up");
 }
 
 function answerOtherwise(call: Call, otherwise: Otherwise): void {

@@ -1,6 +1,7 @@
 /**
  * In a lane: a loaded module, and how it is called.
  */
+import type { Logger } from "../../contracts.ts";
 import { ConfigError, messageOf, MillraceError, ModelError } from "../../errors.ts";
 import type { Model } from "../../model.ts";
 import { FailedOutput } from "../../pipeline/infer.ts";
@@ -10,6 +11,7 @@ import type { EntrySpec, LoadedEntry } from "./messages.ts";
 /** What a function gets besides its value, and a model besides its inputs. */
 export interface EntryContext {
   readonly signal: AbortSignal;
+  readonly logger: Logger;
 }
 
 /** A module that is loaded in this lane. */

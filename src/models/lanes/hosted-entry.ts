@@ -1,7 +1,14 @@
 import { messageOf } from "../../errors.ts";
 import type { LaneCall } from "./call.ts";
-import type { EntryEvents } from "./dispatcher.ts";
 import type { EntrySpec, LoadedEntry } from "./messages.ts";
+
+/** Told of what happens to the lanes of an entry. */
+export interface EntryEvents {
+  /** Why no lane can answer it; undefined when one can again. */
+  waiting(reason: string | undefined): void;
+  /** A lane is started again. */
+  restarted(): void;
+}
 
 /** What an entry asks of its dispatcher. */
 interface EntryOwner {
@@ -18,6 +25,8 @@ export class HostedEntry implements AsyncDisposable {
   readonly #events: EntryEvents | undefined;
   readonly #owner: EntryOwner;
   readonly #opening = Promise.withResolvers<LoadedEntry>();
+  /** Lanes that may load it soon: it is open when there are none, and one has. */
+  readonly #awaited: Set<object>;
   #loaded: LoadedEntry | undefined;
   #told: string | undefined;
 
@@ -27,6 +36,7 @@ export class HostedEntry implements AsyncDisposable {
       readonly spec: EntrySpec;
       readonly events: EntryEvents | undefined;
       readonly capacity: number;
+      readonly lanes: readonly object[];
     },
     owner: EntryOwner,
   ) {
@@ -34,6 +44,7 @@ export class HostedEntry implements AsyncDisposable {
     this.spec = parts.spec;
     this.capacity = parts.capacity;
     this.#events = parts.events;
+    this.#awaited = new Set(parts.lanes);
     this.#owner = owner;
     // Whoever opened it may have given up before.
     this.#opening.promise.catch(() => undefined);
@@ -68,7 +79,12 @@ export class HostedEntry implements AsyncDisposable {
   /** A lane has loaded it. */
   loaded(loaded: LoadedEntry): void {
     this.#loaded ??= loaded;
-    this.#opening.resolve(loaded);
+  }
+
+  /** This lane has it, or need not be waited for. */
+  without(lane: object): void {
+    this.#awaited.delete(lane);
+    if (this.#awaited.size === 0 && this.#loaded !== undefined) this.#opening.resolve(this.#loaded);
   }
 
   /** A lane could not load it: of account until one has. */

@@ -1,6 +1,7 @@
 /**
  * In a lane: hosts the modules that it is told to load, and answers calls of them.
  */
+import type { Logger } from "../../contracts.ts";
 import { InfrastructureError, messageOf } from "../../errors.ts";
 import type { Entry, EntryContext } from "./entry.ts";
 import { failedRows, loadEntry } from "./entry.ts";
@@ -22,6 +23,7 @@ const ANSWER_WITHIN = 1;
 /** All that runs in one lane. */
 export class Hosting {
   readonly #channel: Channel;
+  readonly #logger: Logger;
   readonly #entries = new Map<number, Hosted>();
   readonly #end = new AbortController();
   readonly #open = new Map<number, CallContext>();
@@ -31,6 +33,7 @@ export class Hosting {
 
   constructor(channel: Channel) {
     this.#channel = channel;
+    this.#logger = loggerTo(channel, {});
   }
 
   hear(message: ToLane): void {
@@ -68,7 +71,7 @@ export class Hosting {
     try {
       await hosted?.entry.unload();
     } catch (error) {
-      this.#channel.post(["log", "warn", {}, `a model's unload failed: ${messageOf(error)}`]);
+      this.#logger.warn({}, `a model's unload failed: ${messageOf(error)}`);
     }
   }
 
@@ -97,7 +100,7 @@ export class Hosting {
       this.#throw(call, new InfrastructureError("the model is not loaded here"));
       return;
     }
-    const context = new CallContext(this.#end.signal, extra);
+    const context = new CallContext(this.#end.signal, this.#logger, extra);
     if (hosted.entry.serial && hosted.busy) {
       this.#open.set(call, context);
       hosted.waiting.push({ call, input, context });
@@ -203,6 +206,20 @@ export class Hosting {
   }
 }
 
+/** Logs where the dispatcher does. */
+function loggerTo(channel: Channel, own: object): Logger {
+  const log = (level: "debug" | "info" | "warn" | "error") => (fields: object, message: string) => {
+    try {
+      channel.post(["log", level, { ...own, ...fields }, message]);
+    } catch {
+      // Its fields can't be sent.
+      channel.post(["log", level, own, message]);
+    }
+  };
+  const child = (fields: object) => loggerTo(channel, { ...own, ...fields });
+  return { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error"), child };
+}
+
 /** An entry and what waits for it. */
 class Hosted {
   readonly entry: Entry;
@@ -216,12 +233,14 @@ class Hosted {
 
 /** Makes its signal only when someone asks for it: most calls have no use for one. */
 class CallContext implements EntryContext {
+  readonly logger: Logger;
   readonly #end: AbortSignal;
   #own: AbortController | undefined;
   #signal: AbortSignal | undefined;
 
-  constructor(end: AbortSignal, extra: unknown) {
+  constructor(end: AbortSignal, logger: Logger, extra: unknown) {
     this.#end = end;
+    this.logger = logger;
     if (extra !== undefined) Object.assign(this, extra);
   }
 

@@ -15,14 +15,14 @@ export interface LaneOwner {
   readonly logger: Logger;
   readonly random: () => number;
   /** What each lane loads before it is ready. */
-  readonly entries: ReadonlyMap<number, { readonly spec: EntrySpec }>;
+  readonly entries: ReadonlyMap<number, { readonly spec: EntrySpec; loaded(loaded: LoadedEntry): void }>;
   /** Something about it changed: what it has loaded, or why it can't work. */
   changed(lane: Lane): void;
-  loaded(entry: number, loaded: LoadedEntry): void;
   unloadable(entry: number, error: PortableError): void;
   answered(lane: Lane, message: Extract<FromLane, readonly ["done", ...unknown[]]>): void;
   refused(call: Call, error: unknown): void;
-  died(lane: Lane, reason: string): void;
+  /** @param calls what it had in flight, also what was answered meanwhile */
+  died(lane: Lane, calls: readonly Call[], reason: string): void;
   restarted(): void;
 }
 
@@ -31,6 +31,8 @@ const FIRST_BACKOFF = 0.1;
 const LONGEST_BACKOFF = 10;
 /** A lane that lived so long, or answered something, begins with the first back-off again. Milliseconds. */
 const STEADY = 10_000;
+/** How long a lane may take until it has loaded a model. Milliseconds. */
+const LOAD_WITHIN = 600_000;
 /** How long a lane gets to unload its models. Milliseconds. */
 const END_WITHIN = 5000;
 
@@ -47,6 +49,8 @@ export class Lane {
   exclusive: Call | undefined;
   /** When it last gave a sign of life, by the machine's clock. */
   heardAt = 0;
+  /** Whether it can't be expected to work soon: it waits for room, or for its next start. */
+  isHeldUp = false;
   /** Why it can't work now; undefined when it can. */
   reason: string | undefined = "it is being started";
   #port: LanePort | undefined;
@@ -72,6 +76,14 @@ export class Lane {
 
   unhost(entry: number): void {
     if (this.loaded.delete(entry)) this.#port?.post(["unload", entry]);
+  }
+
+  /** The call of that number, which it has done. */
+  take(number: number): Call | undefined {
+    const call = this.inFlight.get(number);
+    this.inFlight.delete(number);
+    if (call !== undefined && this.exclusive === call) this.exclusive = undefined;
+    return call;
   }
 
   cancel(call: Call): void {
@@ -161,16 +173,21 @@ export class Lane {
   }
 
   #loaded(entry: number, loaded: LoadedEntry): void {
-    // It may have been given up meanwhile.
-    if (!this.#owner.entries.has(entry)) return this.#port?.post(["unload", entry]);
+    const hosted = this.#owner.entries.get(entry);
+    if (hosted === undefined) {
+      // It was given up meanwhile.
+      this.#port?.post(["unload", entry]);
+      return;
+    }
     this.loaded.add(entry);
     this.reason = undefined;
-    this.#owner.loaded(entry, loaded);
+    hosted.loaded(loaded);
     this.#owner.changed(this);
   }
 
   #unloadable(entry: number, error: PortableError): void {
     this.#owner.unloadable(entry, error);
+    // One that can't even be opened is given up by that.
     if (!this.#owner.entries.has(entry)) return;
     const reason = `can't load a model: ${"thrown" in error ? messageOf(error.thrown) : error.message}`;
     this.reason ??= reason;
@@ -204,8 +221,11 @@ export class Lane {
       this.reason = reason;
       const wait = this.#backOff(failures);
       this.#owner.logger.warn({ wait: Math.round(wait) }, `a ${this.#owner.program.noun} for models ${reason}; another takes its place`);
-      this.#owner.died(this, reason);
-      this.#owner.changed(this);
+      const calls = [...this.inFlight.values()];
+      this.inFlight.clear();
+      this.exclusive = undefined;
+      this.isHeldUp = true;
+      this.#owner.died(this, calls, reason);
       await sleep(wait, signal).catch(() => undefined);
       if (!signal.aborted) this.#owner.restarted();
     }
@@ -217,10 +237,13 @@ export class Lane {
     this.#failedLoads = 0;
     try {
       const waiting = (reason: string | undefined) => {
+        this.isHeldUp = reason !== undefined;
         this.reason = reason ?? "it is being started";
         this.#owner.changed(this);
       };
       this.#port = await this.#owner.program.start({ message: (message) => this.#hear(message), waiting }, this.#end.signal);
+      this.isHeldUp = false;
+      using _limit = this.#limitLoading();
       const reason = await this.#port.gone;
       return this.#killed ?? reason;
     } catch (error) {
@@ -229,6 +252,14 @@ export class Lane {
       this.#port = undefined;
       this.loaded.clear();
     }
+  }
+
+  /** Also a model's `load` may hang. */
+  #limitLoading(): Disposable {
+    const cancel = systemClock.after(LOAD_WITHIN, () => {
+      if (this.loaded.size === 0 && this.#owner.entries.size > 0) this.kill(`did not load its models within ${LOAD_WITHIN / 1000} s`);
+    });
+    return { [Symbol.dispose]: cancel };
   }
 
   #backOff(failures: number): number {

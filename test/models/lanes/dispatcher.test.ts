@@ -1,30 +1,29 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
 import { DataError, InfrastructureError, RetryableError } from "millrace";
 
-import { systemClock } from "../../../src/clock.ts";
+import { SILENT } from "../../../src/contracts.ts";
 import { LaneTimeoutError, UnsendableError } from "../../../src/models/lanes/call.ts";
 import { FailedOutput } from "../../../src/pipeline/infer.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 import { until } from "../../support/until.ts";
-import { behaving, NOUNS, openLanes } from "./lanes.ts";
+import { BEHAVE, behaving, NOUNS, openLanes } from "./lanes.ts";
 
 for (const noun of NOUNS) {
   test(`each caller gets its own answer of a ${noun}, in whatever order they come`, async (t) => {
     const { tell } = await behaving(t, noun, { lanes: 2, maxInFlight: 4 });
-    const order: string[] = [];
-    const slow = tell({ do: "wait", ms: 100 }).then(() => order.push("slow"));
+    const file = join(tempFolder(t), "go");
+    const slow = tell({ do: "wait-for-file", file });
     const answers = await Promise.all(Array.from({ length: 200 }, (_, value) => tell({ do: "echo", value })));
-    order.push("quick");
-    await slow;
     assert.deepEqual(
       answers,
       Array.from({ length: 200 }, (_, value) => value),
     );
-    assert.deepEqual(order, ["quick", "slow"]);
+    writeFileSync(file, "");
+    assert.equal(await slow, file);
   });
 
   test(`calls go to the ${noun} with the least in flight, so many at a time`, async (t) => {
@@ -91,19 +90,21 @@ for (const noun of NOUNS) {
   });
 
   test(`a call whose time is up is answered at once, also one that waits for a ${noun}`, async (t) => {
-    const { tell } = await behaving(t, noun, { maxInFlight: 1 });
-    const begin = systemClock.elapsed();
-    const slow = tell({ do: "wait", ms: 400 });
+    const { tell } = await behaving(t, noun, { maxInFlight: 1, grace: 20_000 });
+    const file = join(tempFolder(t), "go");
+    const slow = tell({ do: "wait-for-file", file });
     await assert.rejects(tell({ do: "echo", value: 1 }, { within: 20 }), (error) => {
       assert.ok(error instanceof LaneTimeoutError);
       return error.message === `no ${noun} was free for it in time`;
     });
-    assert.ok(systemClock.elapsed() - begin < 400);
+    writeFileSync(file, "");
     await slow;
-    await assert.rejects(tell({ do: "wait", ms: 300 }, { within: 20 }), (error) => {
+    const late = join(tempFolder(t), "late");
+    await assert.rejects(tell({ do: "wait-for-file", file: late }, { within: 20 }), (error) => {
       assert.ok(error instanceof LaneTimeoutError);
       return error.message === `its ${noun} gave no answer in time`;
     });
+    writeFileSync(late, "");
     assert.equal(await tell({ do: "echo", value: 2 }), 2);
   });
 
@@ -123,8 +124,7 @@ for (const noun of NOUNS) {
   test(`a model in a ${noun} answers rows, tells those that failed, and is unloaded last`, async (t) => {
     const unloaded = join(tempFolder(t), "unloaded");
     const dispatcher = openLanes(t, noun);
-    const { BEHAVE: url } = await import("./lanes.ts");
-    const model = await dispatcher.host({ kind: "rows", url, settings: { unloaded } });
+    const model = await dispatcher.host({ kind: "rows", url: BEHAVE, settings: { unloaded } });
     assert.deepEqual(model.identity, { name: "behave", version: "1" });
     const call = { signal: new AbortController().signal, until: Number.POSITIVE_INFINITY };
     const rows = [
@@ -140,5 +140,13 @@ for (const noun of NOUNS) {
     assert.deepEqual(await last, [50]);
     assert.equal(readFileSync(unloaded, "utf8"), "unloaded\n");
     await assert.rejects(model.run([], call), InfrastructureError);
+  });
+
+  test(`what a function in a ${noun} logs comes to the logger of its dispatcher`, async (t) => {
+    const lines: unknown[][] = [];
+    const logger = { ...SILENT, info: (...line: unknown[]) => void lines.push(line) };
+    const { tell } = await behaving(t, noun, { logger });
+    await tell({ do: "log", message: "hello" });
+    assert.deepEqual(lines, [[{ of: "behave", n: 1 }, "hello"]]);
   });
 }

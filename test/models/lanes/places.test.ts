@@ -43,12 +43,12 @@ for (const [place, spec] of [
       .infer(spec)
       .deadLetter(sink({ file: { path: "letters.ndjson" } }))
       .to(memorySink());
-    const input = Array.from({ length: 12 }, (_, value): Told => (value === 5 ? { do: "exit", code: 9 } : { do: "echo", value }));
+    const input = Array.from({ length: 4 }, (_, value): Told => (value === 2 ? { do: "exit", code: 9 } : { do: "echo", value }));
     const { values, letters } = await runPipeline(
       plan,
       input.map((value) => ({ value })),
     );
-    assert.deepEqual(values, [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11]);
+    assert.deepEqual(values, [0, 1, 3]);
     assert.deepEqual(
       letters.map(({ step, error, message }) => [step, error, message]),
       [

@@ -1,7 +1,8 @@
-import { appendFileSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { isMainThread, threadId } from "node:worker_threads";
 
 /** Does what it is told, also what no model should do. */
+import type { Logger } from "millrace";
 import { DataError, defineModel, failed, InfrastructureError, RetryableError } from "millrace";
 
 /** What a value can tell it to do. */
@@ -19,6 +20,8 @@ export type Told =
   | { readonly do: "wait-for-abort"; readonly tell: string }
   | { readonly do: "return-a-function" }
   | { readonly do: "note"; readonly file: string }
+  | { readonly do: "wait-for-file"; readonly file: string }
+  | { readonly do: "log"; readonly message: string }
   | { readonly do: "busy"; readonly ms: number };
 
 class LateParcelError extends RangeError {
@@ -65,7 +68,12 @@ function busy(ms: number): void {
   while (performance.now() < end);
 }
 
-export function behave(told: Told, context: { readonly signal: AbortSignal }): unknown {
+async function waitForFile(file: string): Promise<string> {
+  while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
+  return file;
+}
+
+export function behave(told: Told, context: { readonly signal: AbortSignal; readonly logger?: Logger }): unknown {
   switch (told.do) {
     case "echo":
       return told.value;
@@ -104,6 +112,11 @@ export function behave(told: Told, context: { readonly signal: AbortSignal }): u
     case "note":
       appendFileSync(told.file, `${where()}\n`);
       return where();
+    case "wait-for-file":
+      return waitForFile(told.file);
+    case "log":
+      context.logger?.child({ of: "behave" }).info({ n: 1 }, told.message);
+      return told.message;
     case "busy":
       busy(told.ms);
       return told.ms;

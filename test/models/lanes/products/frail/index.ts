@@ -20,8 +20,8 @@ export default defineProduct({
     const settings = { marks: config.marks };
     const place =
       config.place === "threads"
-        ? threads<typeof model>(url, { threads: 2, settings, memoryLimitMb: 64, hangAfter: "500ms" })
-        : processes<typeof model>(url, { processes: 2, settings, memoryLimitMb: 400, hangAfter: "500ms" });
+        ? threads<typeof model>(url, { threads: 2, settings, memoryLimitMb: 64, hangAfter: "1s" })
+        : processes<typeof model>(url, { processes: 2, settings, memoryLimitMb: 400, hangAfter: "1s" });
     return from(source(config.input))
       .map(decode.json<Reading>, { name: "decode" })
       .infer(place, { batch: { maxSize: 16 } })

@@ -1,0 +1,80 @@
+import type { Clock } from "../../clock.ts";
+import { systemClock } from "../../clock.ts";
+import { Alarm } from "./alarm.ts";
+import type { Call } from "./call.ts";
+import { LaneTimeoutError } from "./call.ts";
+import type { Lane } from "./lane.ts";
+
+/** What is watched. */
+export interface Watched {
+  readonly noun: string;
+  readonly lanes: readonly Lane[];
+  /** Calls that are not answered yet, with their lanes; undefined while they wait for one. */
+  unanswered(): Iterable<readonly [Call, Lane | undefined]>;
+  /** Answers a call with an error, if it was not answered before. */
+  fail(call: Call, error: Error): void;
+}
+
+/** Answers calls whose time is up, and ends lanes that hang. */
+export class LateCalls implements Disposable {
+  readonly #watched: Watched;
+  readonly #clock: Clock;
+  readonly #grace: number;
+  readonly #hangAfter: number;
+  readonly #deadlines: Alarm;
+  /** Threads and processes live in the machine's time, whatever clock a pipeline has. */
+  readonly #hangs = new Alarm(systemClock, () => this.#endHanging());
+
+  constructor(watched: Watched, options: { readonly clock: Clock; readonly grace: number; readonly hangAfter: number }) {
+    this.#watched = watched;
+    this.#clock = options.clock;
+    this.#grace = options.grace;
+    this.#hangAfter = options.hangAfter;
+    this.#deadlines = new Alarm(options.clock, () => this.#answerLate());
+  }
+
+  /** A call has come. */
+  expect({ until }: { readonly until: number }): void {
+    if (until !== Number.POSITIVE_INFINITY) this.#deadlines.at(until);
+  }
+
+  /** A lane has been given calls. */
+  watch(lane: Lane): void {
+    this.#hangs.at(lane.heardAt + this.#hangAfter);
+  }
+
+  #answerLate(): void {
+    const now = this.#clock.elapsed();
+    const { noun } = this.#watched;
+    for (const [call, lane] of this.#watched.unanswered()) {
+      if (call.until > now) {
+        this.expect(call);
+        continue;
+      }
+      if (lane !== undefined) {
+        call.hangsAt = systemClock.elapsed() + this.#grace;
+        this.#hangs.at(call.hangsAt);
+        lane.cancel(call);
+      }
+      const what = lane === undefined ? `no ${noun} was free for it in time` : `its ${noun} gave no answer in time`;
+      this.#watched.fail(call, new LaneTimeoutError(what));
+    }
+  }
+
+  #endHanging(): void {
+    const now = systemClock.elapsed();
+    for (const lane of this.#watched.lanes) {
+      if (lane.inFlight.size === 0) continue;
+      const silent = lane.heardAt + this.#hangAfter;
+      let next = silent;
+      for (const { hangsAt } of lane.inFlight.values()) next = Math.min(next, hangsAt);
+      if (next > now) this.#hangs.at(next);
+      else lane.kill(silent <= now ? `was silent for ${this.#hangAfter} ms` : "did not come back from a call whose time was up");
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#deadlines[Symbol.dispose]();
+    this.#hangs[Symbol.dispose]();
+  }
+}

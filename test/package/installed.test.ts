@@ -12,7 +12,8 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** A product as a user writes it: it imports from `millrace` only. */
 const PRODUCT = `
-import { count, decode, defineProduct, from, sink, sinkConfig, source, sourceConfig, tumbling, z } from "millrace";
+import { count, decode, defineProduct, from, sink, sinkConfig, source, sourceConfig, threads, tumbling, z } from "millrace";
+import type model from "./model.ts";
 
 export default defineProduct({
   name: "clicks",
@@ -24,12 +25,25 @@ export default defineProduct({
       .timeBy((click) => click.at)
       .window(tumbling("1m"), { fold: { clicks: count() } })
       .map(({ key, start, value }) => ({ page: key, start, clicks: value.clicks }))
+      .infer(threads<typeof model>(import.meta.resolve("./model.ts")))
       .to(sink(config.output)),
 });
 `;
 
+const MODEL = `
+import { defineModel } from "millrace";
+
+interface Clicks {
+  readonly page: string;
+  readonly start: number;
+  readonly clicks: number;
+}
+
+export default defineModel({ predict: (rows: readonly Clicks[]) => rows.map((row) => ({ ...row, busy: row.clicks > 1 })) });
+`;
+
 const INPUT = `{"page":"a","at":0}\n{"page":"b","at":1000}\n{"page":"a","at":59999}\n{"page":"a","at":60000}\n`;
-const OUTPUT = `{"page":"a","start":0,"clicks":2}\n{"page":"b","start":0,"clicks":1}\n{"page":"a","start":60000,"clicks":1}\n`;
+const OUTPUT = `{"page":"a","start":0,"clicks":2,"busy":true}\n{"page":"b","start":0,"clicks":1,"busy":false}\n{"page":"a","start":60000,"clicks":1,"busy":false}\n`;
 
 const DIGITS = `
 id: digits
@@ -42,6 +56,7 @@ config:
 
 const files: Readonly<Record<string, string>> = {
   "products/clicks/index.ts": PRODUCT,
+  "products/clicks/model.ts": MODEL,
   "data/clicks.ndjson": INPUT,
   "config/millrace.yaml": "products: [../products]\ntasks: [{ files: tasks }]\nworkers: 1\nadmin: { port: 0 }\n",
   "config/tasks/clicks.yaml":

@@ -21,7 +21,7 @@ import { InfrastructureError } from "../../errors.ts";
 import { FailedOutput } from "../../pipeline/infer.ts";
 import { Aborts } from "./aborts.ts";
 import type { LaneCall } from "./call.ts";
-import { Call, LaneKilledError, LaneLostError } from "./call.ts";
+import { Call, LaneKilledError, LaneLostError, LaneTimeoutError } from "./call.ts";
 import type { EntryEvents } from "./hosted-entry.ts";
 import { HostedEntry } from "./hosted-entry.ts";
 import type { LaneOwner } from "./lane.ts";
@@ -130,6 +130,10 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
         reject(givenUp());
         return;
       }
+      if (this.#late.isLate(call)) {
+        reject(new LaneTimeoutError("its time was up before it began"));
+        return;
+      }
       this.#waiting.add(new Call(entry, input, call, resolve, reject));
       this.#unanswered += 1;
       this.#aborts.watch(call.signal);
@@ -204,8 +208,8 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
   #lost(call: Call, reason: string, together: number): Error {
     const { noun } = this.program;
     if (together > 1) return new LaneLostError(`the ${noun} that worked on it ${reason}`);
-    const times = call.deaths === 1 ? "once" : `${call.deaths} times`;
-    return new LaneKilledError(`the ${noun} that worked on this input ended, ${times}; the last one ${reason}`);
+    if (call.deaths === 1) return new LaneKilledError(`the ${noun} that worked on this input ${reason}`);
+    return new LaneKilledError(`the ${noun} that worked on this input ended, ${call.deaths} times; the last one ${reason}`);
   }
 
   /** What a lane has loaded, or why it can't work, is another. */

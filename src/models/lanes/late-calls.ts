@@ -33,6 +33,10 @@ export class LateCalls implements Disposable {
     this.#deadlines = new Alarm(options.clock, () => this.#answerLate());
   }
 
+  isLate({ until }: { readonly until: number }): boolean {
+    return until !== Number.POSITIVE_INFINITY && until <= this.#clock.elapsed();
+  }
+
   /** A call has come. */
   expect({ until }: { readonly until: number }): void {
     if (until !== Number.POSITIVE_INFINITY) this.#deadlines.at(until);

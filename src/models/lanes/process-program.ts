@@ -43,7 +43,9 @@ function portOf(child: ChildProcess, memoryLimitMb = Number.POSITIVE_INFINITY): 
   // Without its channel it can't answer.
   child.on("disconnect", kill);
   child.once("exit", (code, signal) => gone.resolve(reason ?? exitReason(code, signal)));
-  watchMemory(child.stdio[MEMORY_FD] as Readable | undefined, (bytes) => {
+  // There is none where the process could not be started.
+  const stdio = child.stdio as ChildProcess["stdio"] | undefined;
+  watchMemory(stdio?.[MEMORY_FD] as Readable | undefined, (bytes) => {
     const used = Math.round(bytes / 2 ** 20);
     if (used <= memoryLimitMb) return;
     reason ??= `used ${used} MiB of memory, more than its limit of ${memoryLimitMb} MiB`;

@@ -12,7 +12,10 @@ import { threadProgram } from "./thread-program.ts";
 
 /** Options of `threads`. */
 export interface ThreadsOptions extends LaneOptions {
-  /** Threads of this model in each worker process; 0: it runs in the worker itself. Default: the setting parallelWorkers. */
+  /**
+   * Threads of this model in each worker process; 0: it runs in the worker itself. Default: the setting parallelWorkers. While a new version
+   * of it is loaded it has as many again, for which the setting maxThreads must have room.
+   */
   readonly threads?: number | undefined;
   /** The most memory of each thread's JavaScript heap, in MiB; default Node's. Buffers and typed arrays are not part of it: see `processes`. */
   readonly memoryLimitMb?: number | undefined;

@@ -105,6 +105,7 @@ for (const noun of NOUNS) {
       return error.message === `its ${noun} gave no answer in time`;
     });
     writeFileSync(late, "");
+    await assert.rejects(tell({ do: "echo", value: 1 }, { within: -1 }), { message: "its time was up before it began" });
     assert.equal(await tell({ do: "echo", value: 2 }), 2);
   });
 

@@ -16,7 +16,7 @@ const LASTS = process.env["MILLRACE_TEST_FAULTS"] === "all" ? 60_000 : 12_000;
 const KILL_EVERY = 2000;
 /** The longest time without an output that is no stop of the pipeline: that of a start with a busy machine. */
 const LONGEST_PAUSE = 10_000;
-const RATE = 500;
+const RATE = 2000;
 const FRAIL = fileURLToPath(new URL("./products/frail/", import.meta.url));
 
 function modelProcesses(worker: number): readonly number[] {

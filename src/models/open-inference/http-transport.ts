@@ -3,10 +3,11 @@ import { NotReadyError, RefusedError } from "../../errors.ts";
 import { httpFailure } from "./failures.ts";
 import type { HttpReply, HttpRequest } from "./http-exchange.ts";
 import { exchange } from "./http-exchange.ts";
-import type { InferMessage } from "./http-message.ts";
-import { binaryMessage, inferReplyOf, jsonMessage, jsonOf } from "./http-message.ts";
 import type { HttpPool } from "./http-pool.ts";
 import { leasePool } from "./http-pool.ts";
+import { jsonOf, Replies } from "./http-reply.ts";
+import type { RequestMaker } from "./http-request.ts";
+import { BinaryRequests, jsonRequests } from "./http-request.ts";
 import type { RemoteModel } from "./remote-model.ts";
 import type { CallLimits, InferReply, InferRequest, ModelMetadata, TensorMetadata, Transport } from "./transport.ts";
 
@@ -17,8 +18,11 @@ export class HttpTransport implements Transport {
   readonly #lease: Lease<HttpPool>;
   /** Path of the model: `/v2/models/digits/versions/3`. */
   readonly #path: string;
+  readonly #inferPath: string;
+  /** Names and values in turn. */
   readonly #headers: readonly string[];
-  #message: (request: InferRequest) => InferMessage;
+  readonly #replies = new Replies();
+  #requests: RequestMaker;
 
   static async open(remote: RemoteModel, shared: SharedResources): Promise<HttpTransport> {
     return new HttpTransport(remote, await leasePool(shared, remote.origin));
@@ -30,8 +34,13 @@ export class HttpTransport implements Transport {
     this.#lease = lease;
     this.address = remote.address;
     this.#path = `${remote.path}/v2/models/${encodeURIComponent(model)}${version === undefined ? "" : `/versions/${encodeURIComponent(version)}`}`;
-    this.#headers = ["accept", "application/json", ...remote.headers.flat()];
-    this.#message = remote.binary === true ? binaryMessage : jsonMessage;
+    this.#inferPath = `${this.#path}/infer`;
+    this.#headers = remote.headers.flat();
+    this.#requests = remote.binary === true ? new BinaryRequests(this.#headers) : jsonRequests(this.#headers);
+  }
+
+  get allocate(): Transport["allocate"] {
+    return this.#requests.allocate;
   }
 
   async ready(limits: CallLimits): Promise<void> {
@@ -64,17 +73,14 @@ export class HttpTransport implements Transport {
     if (reply.status >= 500) throw httpFailure(reply, limits.clock.now(), this.#remote);
     // A gateway that lets nothing but models through hides what the server can do.
     const { extensions } = reply.status === 200 ? ((jsonOf(reply) ?? {}) as { readonly extensions?: unknown }) : {};
-    if (Array.isArray(extensions) && extensions.includes("binary_tensor_data")) this.#message = binaryMessage;
+    if (Array.isArray(extensions) && extensions.includes("binary_tensor_data")) this.#requests = new BinaryRequests(this.#headers);
   }
 
   async infer(request: InferRequest, limits: CallLimits): Promise<InferReply> {
-    const { headers, body } = this.#message(request);
-    const reply = await this.#exchange(
-      { method: "POST", path: `${this.#path}/infer`, headers: [...this.#headers, ...headers], body },
-      limits,
-    );
+    const { headers, body } = this.#requests.message(request);
+    const reply = await this.#exchange({ method: "POST", path: this.#inferPath, headers, body }, limits);
     if (reply.status !== 200) throw httpFailure(reply, limits.clock.now(), this.#remote);
-    return inferReplyOf(reply);
+    return this.#replies.read(reply);
   }
 
   #get(path: string, limits: CallLimits): Promise<HttpReply> {

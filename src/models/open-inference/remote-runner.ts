@@ -46,11 +46,12 @@ export class RemoteRunner implements ModelRunner {
   }
 
   async run(rows: readonly unknown[], call: ModelCall): Promise<ArrayLike<unknown>> {
-    const { inputs } = this.#parts;
+    const { inputs, transport } = this.#parts;
+    const { identity } = this;
     this.#underWay += 1;
     try {
       const run = (tensors: readonly Tensor[]) => this.#breaker.call(call.signal, () => this.#ask(tensors, call));
-      return await predictRows({ identity: this.identity, inputs, run }, rows);
+      return await predictRows({ identity, inputs, allocate: transport.allocate, run }, rows);
     } finally {
       this.#underWay -= 1;
       if (this.#underWay === 0) this.#idle?.();

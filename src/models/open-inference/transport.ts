@@ -1,10 +1,13 @@
 import type { Clock } from "../../clock.ts";
 import type { Tensor } from "../tensors/tensor.ts";
+import type { AllocateData } from "../tensors/writer.ts";
 
 /** One model on one server, by one of the protocol's two forms. What it throws does not name the model: its caller does. */
 export interface Transport extends AsyncDisposable {
   /** Where it is, for people: `http://127.0.0.1:8000`. Holds no secret. */
   readonly address: string;
+  /** Memory for the elements of inputs, not set to anything, that can be sent without being copied; undefined where any will do. */
+  readonly allocate?: AllocateData | undefined;
   /**
    * Settles when the model can be asked. Called before anything else.
    * @throws {RetryableError} when the server can't be reached, or is not ready

@@ -2,6 +2,7 @@ import { InputError } from "../../errors.ts";
 import { elementsOf } from "./datatypes.ts";
 import { describe, expectedShape, isTyped } from "./describe.ts";
 import type { Tensor, TensorType, TypedData } from "./tensor.ts";
+import type { AllocateData } from "./writer.ts";
 import { rowWriter, sizeOf } from "./writer.ts";
 
 /** Rows that go to a model together. */
@@ -31,13 +32,14 @@ export interface Packing {
  * boolean, text or bytes for one element; an array, nested as its shape says or flat; or a typed array with all elements.
  * Typed arrays that lie beside each other in one buffer are not copied: the tensor is a view of them.
  * @param declared the inputs of the model
+ * @param allocate gives the memory of what is copied; default: typed arrays of their own
  */
-export function packRows(rows: readonly unknown[], declared: readonly TensorType[]): Packing {
+export function packRows(rows: readonly unknown[], declared: readonly TensorType[], allocate?: AllocateData): Packing {
   const bad: BadRow[] = [];
   const values = valuesByInput(rows, declared, bad);
   const fixed = declared.map(({ shape }) => fixedShape(shape));
-  if (fixed.every((dims) => dims !== undefined)) return { packed: packGroup(values, declared, fixed, bad), bad };
-  return packByShape(values, declared, bad);
+  if (fixed.every((dims) => dims !== undefined)) return { packed: packGroup(values, declared, fixed, bad, allocate), bad };
+  return packByShape(values, declared, bad, allocate);
 }
 
 /** The values of one input, and the index of the row that each is of. */
@@ -73,11 +75,12 @@ function packGroup(
   declared: readonly TensorType[],
   dims: readonly (readonly number[])[],
   bad: BadRow[],
+  allocate: AllocateData | undefined,
 ): readonly PackedRows[] {
   if (rows.length === 0) return [];
   const views = declared.map((type, input) => viewOf(columns[input] ?? [], type, sizeOf(dims[input] ?? [])));
   if (views.every((view) => view !== undefined)) return [{ tensors: tensorsOf(declared, dims, rows.length, views), rows }];
-  const writers = declared.map((type, input) => rowWriter(type, dims[input] ?? [], rows.length));
+  const writers = declared.map((type, input) => rowWriter(type, dims[input] ?? [], rows.length, allocate));
   const before = bad.length;
   const kept: number[] = [];
   for (let at = 0; at < rows.length; at++) {
@@ -97,7 +100,12 @@ function packGroup(
 }
 
 /** Packs the rows of each shape for themselves: whether a model takes a row must not depend on what else was waiting. */
-function packByShape({ rows, columns }: InputValues, declared: readonly TensorType[], bad: BadRow[]): Packing {
+function packByShape(
+  { rows, columns }: InputValues,
+  declared: readonly TensorType[],
+  bad: BadRow[],
+  allocate: AllocateData | undefined,
+): Packing {
   const groups = new Map<
     string,
     { readonly dims: readonly (readonly number[])[]; readonly rows: number[]; readonly columns: unknown[][] }
@@ -118,7 +126,7 @@ function packByShape({ rows, columns }: InputValues, declared: readonly TensorTy
     group.rows.push(index);
     for (const [input, column] of group.columns.entries()) column.push(columns[input]?.[at]);
   }
-  const packed = [...groups.values()].flatMap((group) => packGroup(group, declared, group.dims, bad));
+  const packed = [...groups.values()].flatMap((group) => packGroup(group, declared, group.dims, bad, allocate));
   bad.sort((a, b) => a.index - b.index);
   return { packed, bad };
 }

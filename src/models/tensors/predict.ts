@@ -4,11 +4,14 @@ import { failed } from "../../pipeline/infer.ts";
 import { packRows } from "./pack.ts";
 import type { Tensor, TensorType } from "./tensor.ts";
 import { unpackRows } from "./unpack.ts";
+import type { AllocateData } from "./writer.ts";
 
 /** A model over tensors. */
 export interface TensorModel {
   readonly identity: ModelIdentity;
   readonly inputs: readonly TensorType[];
+  /** Memory for the elements of inputs; default: typed arrays of their own. */
+  readonly allocate?: AllocateData | undefined;
   /** One output tensor or more, each with as many rows as the inputs have. */
   run(inputs: readonly Tensor[], rowCount: number): Promise<readonly Tensor[]>;
 }
@@ -18,7 +21,7 @@ export interface TensorModel {
  * @returns one output for each row, in order
  */
 export async function predictRows(model: TensorModel, rows: readonly unknown[]): Promise<ArrayLike<unknown>> {
-  const { packed, bad } = packRows(rows, model.inputs);
+  const { packed, bad } = packRows(rows, model.inputs, model.allocate);
   const [first] = packed;
   if (first !== undefined && first.rows.length === rows.length) return unpackRows(await model.run(first.tensors, rows.length), rows.length);
   const outputs: unknown[] = Array.from({ length: rows.length });

@@ -20,10 +20,17 @@ export interface RowWriter {
  * @param dims the dimensions of a row
  * @param rows as many as will be written at most
  */
-export function rowWriter(type: TensorType, dims: readonly number[], rows: number): RowWriter {
+export function rowWriter(type: TensorType, dims: readonly number[], rows: number, allocate: AllocateData = newData): RowWriter {
   const elements = elementsOf(type.datatype);
-  return elements === undefined ? new BytesWriter(type, dims) : new NumberWriter(type, dims, elements, rows);
+  return elements === undefined
+    ? new BytesWriter(type, dims)
+    : new NumberWriter(type, dims, elements, allocate(elements, rows * sizeOf(dims)));
 }
+
+/** Memory for so many elements. What is in it does not matter: it is written before it is read. */
+export type AllocateData = (elements: Elements, length: number) => TypedData;
+
+const newData: AllocateData = ({ array: TypedArray }, length) => new TypedArray(length);
 
 /** Elements per row. */
 export function sizeOf(dims: readonly number[]): number {
@@ -68,12 +75,12 @@ class NumberWriter implements RowWriter {
   readonly #elements: Elements;
   readonly #data: TypedData;
 
-  constructor(type: TensorType, dims: readonly number[], elements: Elements, rows: number) {
+  constructor(type: TensorType, dims: readonly number[], elements: Elements, data: TypedData) {
     this.#type = type;
     this.#dims = dims;
     this.#size = sizeOf(dims);
     this.#elements = elements;
-    this.#data = new elements.array(rows * this.#size);
+    this.#data = data;
   }
 
   write(row: number, value: unknown): void {

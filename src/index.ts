@@ -23,7 +23,7 @@ export type { DeadLetter, LetterBox } from "./dead-letter.ts";
 export type { TensorDecoding } from "./decode-tensor.ts";
 export type { Duration } from "./duration.ts";
 export { DataError, InfrastructureError, MillraceError, ModelError, NotReadyError, PlanError, RefusedError } from "./errors.ts";
-export type { LoadContext, Model, ModelSpec, PredictContext } from "./model.ts";
+export type { LoadContext, Model, ModelSpec, ModuleContext, ModuleFunction, PredictContext } from "./model.ts";
 export { defineModel } from "./model.ts";
 export type { ModelConfig } from "./models/config.ts";
 export { model, modelConfig } from "./models/config.ts";
@@ -39,6 +39,8 @@ export { openInference } from "./models/open-inference/open-inference.ts";
 export type { OpenInferenceOptions } from "./models/open-inference/remote-model.ts";
 export type { Datatype, TensorType } from "./models/tensors/tensor.ts";
 export type { CircuitBreakerOptions } from "./models/circuit-breaker.ts";
+export type { ModuleFunctionOptions } from "./models/functions/module-function.ts";
+export { moduleFunction } from "./models/functions/module-function.ts";
 export { http } from "./models/http/http.ts";
 export type { HttpBatchOptions, HttpReply, HttpRowOptions } from "./models/http/options.ts";
 export type { WorkerOptions } from "./models/worker.ts";
@@ -72,6 +74,7 @@ export type {
   CompanionOptions,
 } from "./pipeline/inference/companion-options.ts";
 export type { Plan } from "./pipeline/plan.ts";
+export type { MapAsyncOptions } from "./pipeline/planned-calls.ts";
 export { RetryableError } from "./pipeline/retry.ts";
 export { count } from "./pipeline/windows/count.ts";
 export type { Fold } from "./pipeline/windows/fold.ts";

@@ -3,7 +3,7 @@
  * knows these, never an implementation.
  */
 import type { Event } from "./batch.ts";
-import type { Description, OpenContext } from "./contracts.ts";
+import type { Description, OpenContext, TaskIdentity } from "./contracts.ts";
 import type { ModelIdentity, ModelSettings } from "./model-stats.ts";
 
 /** What an asynchronous function gives back: the thing or a promise of it. */
@@ -85,6 +85,45 @@ export type SpecOf<M> =
   Predict<M> extends (inputs: readonly (infer In)[], context: PredictContext) => Awaitable<ArrayLike<infer Out>>
     ? ModelSpec<In, Out>
     : never;
+
+/** Where the function of a `mapAsync` runs: in the worker's own thread, on threads, or in child processes. */
+export type Concurrency = "async" | "thread" | "process";
+
+/** A function in a module of its own, as part of a plan: data until it is placed and opened. */
+export interface ModuleFunction<In = unknown, Out = unknown> {
+  /** The module's URL. */
+  readonly module: string;
+  /** The name that it is exported by. */
+  readonly exported: string;
+  /** Where it runs, as a model whose rows are `ModuleCall`s. @param maxInFlight calls of a step under way at a time */
+  place(concurrency: Concurrency, maxInFlight: number): ModelSpec;
+  /** Not there when the program runs: keeps the types of its value and result together. */
+  readonly types?: { readonly in: (value: In) => void; readonly out: Out };
+}
+
+/** One call of a function in a module. */
+export interface ModuleCall {
+  readonly value: unknown;
+  /** Plain data for its context: with `passContext`. */
+  readonly context: ModuleCallOrigin | undefined;
+}
+
+/** Whose call it is, for a function in a module. */
+export interface ModuleCallOrigin {
+  readonly task: TaskIdentity;
+  readonly partition: string;
+  readonly step: string;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+}
+
+/** What a function in a module gets as its second argument, wherever it runs. Only plain data gets there; with `passContext` also whose call it is. */
+export interface ModuleContext extends Partial<ModuleCallOrigin> {
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  /** As given with the module. */
+  readonly settings: unknown;
+}
 
 /** What an opened model is asked to do for a step. */
 export interface ModelOptions {

@@ -1,9 +1,9 @@
 /**
  * What the compiler must accept and refuse; checked by tsc, never run. A mistake is one error, at its own line.
  */
-import type { ModelConfig, Event, SinkSpec, SourceSpec } from "millrace";
-import { count, from, mean, model, onnx, session, sink, source, sum, tumbling, worker } from "millrace";
+import { Event, ModelConfig, SinkSpec, SourceSpec } from "millrace";
 
+import type tenfold from "./models/functions/enrich.ts";
 import type double from "./models/products/double.ts";
 
 interface Reading {
@@ -121,3 +121,14 @@ stream
   .window(tumbling("10s"), { lateness: settings.lateness, late: settings.late })
   .infer(async (windows) => windows.map(({ values }) => values.length), { timeout: settings.timeout, batch: undefined })
   .map((length) => length.toFixed());
+celsius.mapAsync(moduleFunction<typeof tenfold>("file:///enrich.ts"), { concurrency: "thread" }).map(({ where }) => where.trim());
+// @ts-expect-error: the function takes numbers, not readings
+stream.mapAsync(moduleFunction<typeof tenfold>("file:///enrich.ts"), { concurrency: "thread" });
+// @ts-expect-error: there is no such place
+celsius.mapAsync(moduleFunction<typeof tenfold>("file:///enrich.ts"), { concurrency: "fibre" });
+celsius
+  .infer(http<number, string>({ url: "http://scores/", body: (value, event) => [value.toFixed(), event.key] }))
+  .map((text) => text.trim());
+celsius.infer(http<number, string>({ url: "http://scores/", rows: "batch", reply: (reply, values) => values.map(() => reply.text()) }));
+// @ts-expect-error: the endpoint takes numbers, not readings
+stream.infer(http<number, string>({ url: "http://scores/" }));

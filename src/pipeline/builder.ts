@@ -2,7 +2,7 @@ import type { Event } from "../batch.ts";
 import type { SinkSpec, SourceSpec, Step } from "../contracts.ts";
 import { milliseconds, positiveMilliseconds } from "../duration.ts";
 import { PlanError } from "../errors.ts";
-import type { ModelSpec } from "../model.ts";
+import type { ModelSpec, ModuleFunction } from "../model.ts";
 import { batchStep } from "./batch-step.ts";
 import type {
   Awaitable,
@@ -14,8 +14,7 @@ import type {
   ViaOptions,
   WindowResult,
 } from "./builder-types.ts";
-import type { CallContext, CallOptions } from "./call.ts";
-import { callPolicy } from "./call.ts";
+import type { CallContext } from "./call.ts";
 import type { DeduplicateOptions } from "./deduplicate/deduplicate-options.ts";
 import { deduplicatePlan, deduplicateShape, describeDeduplicate } from "./deduplicate/deduplicate-options.ts";
 import { deduplicateStep } from "./deduplicate/deduplicate-step.ts";
@@ -24,15 +23,16 @@ import { checkHandlerSteps } from "./error-handler.ts";
 import type { ErrorPolicy } from "./error-policy.ts";
 import { describePolicy, errorPolicy } from "./error-policy.ts";
 import { flatMapStep } from "./flat-map.ts";
-import { callableOf, functionOf } from "./given.ts";
+import { functionOf } from "./given.ts";
 import type { InferOptions } from "./infer.ts";
 import type { CompanionOptions } from "./inference/companion-options.ts";
-import { mapAsyncStep } from "./map-async.ts";
 import type { Plan, PlannedStep, Work } from "./plan.ts";
 import { canBeOpened } from "./plan.ts";
+import type { MapAsyncOptions } from "./planned-calls.ts";
+import { plannedCalls } from "./planned-calls.ts";
 import type { ErrorSettings } from "./planned-errors.ts";
 import { plannedErrors } from "./planned-errors.ts";
-import { describeCalls, plannedInference } from "./planned-inference.ts";
+import { plannedInference } from "./planned-inference.ts";
 import { timeByStep, timeByTransform, WATERMARK_SHAPE } from "./time-by.ts";
 import { checkTransactions } from "./transacted.ts";
 import type { EventFunction } from "./transforms.ts";
@@ -134,15 +134,16 @@ export class Stream<T> {
     return this.#with(plannedTime(name, functionOf(name, fn), options), options.onError);
   }
 
-  /** An asynchronous function per event, at most `maxInFlight` at a time, results in input order. */
+  /**
+   * An asynchronous function per event, at most `maxInFlight` at a time, results in input order unless `ordered` is false. It runs in the worker's
+   * own thread, or where `concurrency` says: on threads or in processes it is a `moduleFunction`.
+   */
   mapAsync<R extends Returned<E>, E extends boolean = false, C extends boolean = false>(
-    fn: (value: Given<T, E>, context: Context<C>) => Awaitable<R>,
-    options: CallOptions & Flags<E, C> = {},
+    fn: ModuleFunction<Given<T, E>, R> | ((value: Given<T, E>, context: Context<C>) => Awaitable<R>),
+    options: MapAsyncOptions & Flags<E, C> = {},
   ): Stream<Kept<R, E>> {
     const name = this.#name("mapAsync", options.name);
-    const policy = callPolicy(name, options);
-    const step = mapAsyncStep(policy, callableOf(name, fn));
-    return this.#with({ name, kind: "mapAsync", description: describeCalls(options), work: { type: "step", step } }, options.onError);
+    return this.#with(plannedCalls(name, fn, options), options.onError);
   }
 
   /**

@@ -15,29 +15,42 @@ export async function laneRunner(
   context: RunnerContext,
   lanes: AsyncDisposable,
 ): Promise<ModelRunner> {
+  const { entry, open } = await hostedBy(dispatcher, { ...spec, kind: "rows" }, context, lanes);
+  const { identity, types } = entry;
+  if (identity === undefined) {
+    await open.disposeAsync();
+    throw new InfrastructureError("the model told no name");
+  }
+  return {
+    identity,
+    types,
+    capacity: entry.capacity,
+    run: (rows, call) => entry.run(rows, call) as Promise<ArrayLike<unknown>>,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+/** A module in the lanes of a dispatcher, and what ends both. Rejects when it is not wanted any more before it is loaded. */
+export async function hostedBy(
+  dispatcher: Dispatcher,
+  spec: EntrySpec,
+  context: RunnerContext,
+  lanes: AsyncDisposable,
+): Promise<{ readonly entry: HostedEntry; readonly open: AsyncDisposableStack }> {
   await using resources = new AsyncDisposableStack();
   resources.use(lanes);
   const { promise: unwanted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(context.signal.reason as Error);
   context.signal.addEventListener("abort", abort, { once: true });
   if (context.signal.aborted) abort();
-  let hosted: HostedEntry;
+  let entry: HostedEntry;
   try {
-    hosted = await Promise.race([dispatcher.host({ ...spec, kind: "rows" }, eventsOf(context, spec.url)), unwanted]);
+    entry = await Promise.race([dispatcher.host(spec, eventsOf(context, spec.url)), unwanted]);
   } finally {
     context.signal.removeEventListener("abort", abort);
   }
-  resources.use(hosted);
-  const { identity, types } = hosted;
-  if (identity === undefined) throw new InfrastructureError("the model told no name");
-  const open = resources.move();
-  return {
-    identity,
-    types,
-    capacity: hosted.capacity,
-    run: (rows, call) => hosted.run(rows, call) as Promise<ArrayLike<unknown>>,
-    [Symbol.asyncDispose]: () => open.disposeAsync(),
-  };
+  resources.use(entry);
+  return { entry, open: resources.move() };
 }
 
 /** Before it has a name, a model is told by its file's. */

@@ -13,7 +13,7 @@ const heldOut = readFileSync(new URL("./data/held-out.ndjson", import.meta.url),
   .trim()
   .split("\n");
 
-const read = (lines: readonly string[], more: { deadLetters?: { file: { path: string } }; place?: "process" } = {}) =>
+const read = (lines: readonly string[], more: { deadLetters?: { file: { path: string } }; model?: "processes" } = {}) =>
   runPipeline<Reading>(
     planOf(product, { ...config, ...more }),
     lines.map((line) => ({ value: Buffer.from(line) })),
@@ -54,5 +54,5 @@ test("a picture that is none is a dead letter, or ends the task", async () => {
 });
 
 test("in child processes it reads exactly the same", async () => {
-  assert.deepEqual((await read(heldOut, { place: "process" })).sinks, (await read(heldOut)).sinks);
+  assert.deepEqual((await read(heldOut, { model: "processes" })).sinks, (await read(heldOut)).sinks);
 });

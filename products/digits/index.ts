@@ -1,6 +1,10 @@
-import { defineProduct, from, onnx, sink, sinkConfig, source, sourceConfig, z } from "millrace";
+import { decode, defineProduct, from, model, modelConfig, sink, sinkConfig, source, sourceConfig, z } from "millrace";
 
-import { readDigits } from "./read-digits.ts";
+import type { Image } from "./image.ts";
+import { toReading } from "./image.ts";
+
+/** Pictures → for each the probabilities of the digits from 0 to 9. */
+type Digits = (pictures: readonly Image["pixels"][]) => ArrayLike<number>[];
 
 /** Which digit is in the picture? */
 export default defineProduct({
@@ -10,14 +14,15 @@ export default defineProduct({
     input: sourceConfig,
     output: sinkConfig,
     deadLetters: sinkConfig.optional(),
-    place: z
-      .enum(["worker", "process"])
-      .default("worker")
-      .describe("where the model computes: in the worker itself, or in child processes"),
+    model: modelConfig.default("worker"),
   }),
   pipeline: ({ config }) => {
-    const model = onnx<readonly number[], Float32Array>(import.meta.resolve("./digits.onnx"), { place: config.place });
-    const readings = readDigits(from(source(config.input)), model);
+    const readings = from(source(config.input))
+      .map(decode.json<Image>)
+      .keyBy((image) => image.id)
+      .map((image) => image.pixels)
+      .infer(model<Digits>(config.model, import.meta.resolve("./digits.onnx")), { maxInFlight: 4 })
+      .map((probabilities, event) => toReading(event.key ?? "", probabilities));
     return (config.deadLetters === undefined ? readings : readings.deadLetter(sink(config.deadLetters))).to(sink(config.output));
   },
 });

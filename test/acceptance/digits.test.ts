@@ -53,7 +53,7 @@ test("every picture is read once, in order, as in one process; what is none is a
     input: { kafka: { topic: input } },
     output: { kafka: { topic: output } },
     deadLetters: { kafka: { topic: letters } },
-    place: "process",
+    model: "processes",
   };
   const site = new Site(t, {
     settings: { kafka: { brokers: address.split(",") }, workers: 1 },

@@ -51,7 +51,7 @@ product: digits
 config:
   input: { file: { path: ../products/digits/data/held-out.ndjson } }
   output: { file: { path: ../data/digits.ndjson } }
-  place: process
+  model: processes
 `;
 
 const files: Readonly<Record<string, string>> = {

@@ -69,6 +69,10 @@ export interface ModelSpec<In = unknown, Out = unknown> {
   readonly description: Description;
   /** What holds for a step that does not say otherwise. */
   readonly defaults?: { readonly retries?: number | undefined; readonly maxSize?: number | undefined } | undefined;
+  /** Paths of the files that it is loaded from, absolute or counting from the daemon's directory: it follows their changes itself. */
+  readonly files?: readonly string[] | undefined;
+  /** Looks whether it can be loaded at all, without loading it. @throws {ConfigError} when it can't */
+  readonly check?: (() => Promise<void>) | undefined;
   /** Opens it; every opening of the same model in this process shares one copy. It is loaded and warm when this settles. */
   open(context: OpenContext, options: ModelOptions): Promise<OpenModel>;
   /** Not there when the program runs: keeps the types of inputs and outputs together. */

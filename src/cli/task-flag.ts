@@ -27,7 +27,8 @@ export async function taskFromFlag(flag: string, settings: Settings, cwd: string
   if (isInvalid(task)) throw new ConfigError([{ where, what: task.reason }]);
   const { found, broken } = await findProducts(settings.products);
   const product = found.find(({ name }) => name === task.product);
-  if (product !== undefined) return { ...task, folder: product.folder, code: "", warnings: [], keepsCheckpoints: false, statefulSteps: [] };
+  if (product !== undefined)
+    return { ...task, folder: product.folder, code: "", warnings: [], keepsCheckpoints: false, statefulSteps: [], modelFiles: [] };
   const known = found.map(({ name }) => name);
   const looked = broken.map((fault) => `; ${fault.file}: ${fault.reason}`).join("");
   throw new ConfigError([

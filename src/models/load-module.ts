@@ -54,6 +54,12 @@ export async function loadModule(url: string): Promise<ModelModule> {
   return { model, identity: { name, version }, release: () => void (imported.inUse = false) };
 }
 
+/** Looks whether a file is a model. Runs its code, but nothing of the model. @throws {ConfigError} when it is none */
+export async function checkModule(url: string): Promise<void> {
+  const { release } = await loadModule(url);
+  release();
+}
+
 /** One that is not in use: the first of a file has its own URL, for breakpoints, and later ones a query behind it. */
 function moduleFor(url: string, hash: string): ImportedModule {
   const known = importedModules.get(url) ?? [];

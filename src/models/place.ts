@@ -14,12 +14,14 @@ export interface Place {
   readonly load: LoadRunner;
   /** Paths of files, absolute or counting from the daemon's directory: when one of them changes, the model is loaded anew. */
   readonly files?: readonly string[] | undefined;
+  /** Looks whether it can be loaded at all, without loading it, as where a task is checked. @throws {ConfigError} when it can't */
+  readonly check?: (() => Promise<void>) | undefined;
 }
 
 /** A model in a place, as part of a plan. */
 export function placed(place: Place): ModelSpec {
-  const { kind, description, defaults } = place;
-  return { kind, description, defaults, open: (context, options) => openHost(place, context, options) };
+  const { kind, description, defaults, files, check } = place;
+  return { kind, description, defaults, files, check, open: (context, options) => openHost(place, context, options) };
 }
 
 /** The same with the types of its file: what runs can't know them. */

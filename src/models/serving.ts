@@ -135,13 +135,14 @@ export class Serving implements AsyncDisposable {
   async #loadNext(): Promise<Version> {
     const late = new AbortController();
     const signal = AbortSignal.any([this.#context.signal, late.signal]);
-    const loading = Version.load(this.#place, { ...this.#context, signal }, new Voice());
+    const voice = new Voice();
+    const loading = Version.load(this.#place, { ...this.#context, signal }, voice);
     let closed = false;
     const closing = this.#closed.promise.then(() => void (closed = true));
     if ((await within(Promise.race([loading, closing]), LOADING, this.#context.clock)) && !closed) return await loading;
     const reason = closed
       ? new PlannedStop("the model is not wanted any more")
-      : new InfrastructureError(`it was not loaded within ${LOADING / 1000} s`);
+      : new InfrastructureError(`it was not loaded within ${LOADING / 1000} s${voice.reason === undefined ? "" : `: ${voice.reason}`}`);
     late.abort(reason);
     loading.then(
       (version) => version[Symbol.asyncDispose](),

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 
 import type { AnyModel, Model, ModelRunner, RunnerContext, SpecOf } from "../model.ts";
-import { loadModule } from "./load-module.ts";
+import { checkModule, loadModule } from "./load-module.ts";
 import { typed } from "./place.ts";
 
 /** Options of `worker`. */
@@ -24,6 +24,7 @@ export function worker<M extends AnyModel = Model>(url: string, options: WorkerO
     description: { model: url },
     key: JSON.stringify([url, settings]),
     files: [fileURLToPath(new URL(url))],
+    check: () => checkModule(url),
     load: (context) => loadInWorker(url, settings, context),
   });
 }

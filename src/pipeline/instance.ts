@@ -8,6 +8,7 @@ import { LatencyHistogram } from "./latency.ts";
 import { openPlanned } from "./open-models.ts";
 import type { PartitionRunOptions } from "./partition-run.ts";
 import { runPartition } from "./partition-run.ts";
+import { plannedModels, plannedSinks } from "./plan-parts.ts";
 import type { Plan } from "./plan.ts";
 import { Reasons } from "./reasons.ts";
 import type { CheckpointOptions } from "./state/checkpoints.ts";
@@ -86,7 +87,7 @@ export class Instance {
     await using resources = new AsyncDisposableStack();
     const sinks = new Map<SinkSpec, Sink>();
     const { openSource = openOwnSource, openSink = openOwnSink } = this.#options;
-    for (const [index, spec] of [...sinkSpecs(this.#plan)].entries()) {
+    for (const [index, spec] of [...plannedSinks(this.#plan)].entries()) {
       const sink = await unlessStopped(openSink(spec, this.#contextOf(`sink-${index}`)), stop);
       if (sink === undefined) return "stopped";
       sinks.set(spec, resources.use(sink));
@@ -181,15 +182,6 @@ async function unlessStopped<R extends AsyncDisposable>(opening: Promise<R>, sto
   } finally {
     stop.removeEventListener("abort", onStop);
   }
-}
-
-function sinkSpecs(plan: Plan): Set<SinkSpec> {
-  const sides = plan.steps.map((step) => step.side).filter((side) => side !== undefined);
-  return new Set([...plan.sinks, ...sides]);
-}
-
-function plannedModels(plan: Plan): readonly PlannedModel[] {
-  return plan.steps.flatMap((step) => step.models ?? []);
 }
 
 /** Keeps the first error and asks the others to stop in an orderly way. */

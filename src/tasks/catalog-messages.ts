@@ -33,6 +33,8 @@ export type Answer =
       readonly keepsCheckpoints: boolean;
       /** The names of the steps that keep state. */
       readonly statefulSteps: readonly string[];
+      /** The files of its models, as their places have them: relative ones count from the daemon's directory. */
+      readonly modelFiles: readonly string[];
     }
   /** The task's plan can't be built. */
   | { readonly type: "invalid"; readonly reasons: readonly string[] };

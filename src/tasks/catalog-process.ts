@@ -7,6 +7,8 @@ import { Worker } from "node:worker_threads";
 import type { Logger } from "../contracts.ts";
 import { ConfigError, messageOf, shortened } from "../errors.ts";
 import type { Fault } from "../errors.ts";
+import type { PlannedModel } from "../model.ts";
+import { plannedModels } from "../pipeline/plan-parts.ts";
 import { planWarnings } from "../pipeline/plan-warnings.ts";
 import { keepsCheckpoints } from "../pipeline/state/open-checkpoints.ts";
 import { redact } from "../secrets.ts";
@@ -62,6 +64,11 @@ async function load(folder: string): Promise<Answer> {
   }
 }
 
+/** A fault of the task itself is told at its place; others are elsewhere, as in the file of a model. */
+function shownFault({ where, what }: Fault, task: TaskDefinition): string {
+  return where === task.where ? what : `${where}: ${what}`;
+}
+
 function firstFault(error: unknown, folder: string): Fault {
   const [fault] = error instanceof ConfigError ? error.faults : [];
   return fault ?? { where: folder, what: messageOf(error) };
@@ -89,15 +96,35 @@ async function check(task: TaskDefinition): Promise<Answer> {
     const product = await loadProduct(task.folder);
     const identity = { id: task.id, product: task.product, instance: 0, instances: task.instances };
     const plan = buildPlan(product, task, { task: identity, logger: silent, signal: end.signal });
-    const warnings = planWarnings(plan).map((warning) => redact(warning, task.secrets));
+    const models = plannedModels(plan);
+    const warnings = [...planWarnings(plan), ...(await modelWarnings(models))].map((warning) => redact(warning, task.secrets));
+    const modelFiles = [...new Set(models.flatMap(({ spec }) => spec.files ?? []))];
     const statefulSteps = plan.steps.filter(({ stateful }) => stateful).map(({ name }) => name);
-    return { type: "valid", warnings, keepsCheckpoints: keepsCheckpoints(plan), statefulSteps };
+    return { type: "valid", warnings, keepsCheckpoints: keepsCheckpoints(plan), statefulSteps, modelFiles };
   } catch (error) {
-    const reasons = error instanceof ConfigError ? error.faults.map((fault) => fault.what) : [messageOf(error)];
+    const reasons = error instanceof ConfigError ? error.faults.map((fault) => shownFault(fault, task)) : [messageOf(error)];
     return { type: "invalid", reasons: reasons.map((reason) => shortened(redact(reason, task.secrets))) };
   } finally {
     end.abort();
   }
+}
+
+/**
+ * Looks whether the models of a plan can be loaded at all.
+ * @returns what is wrong with those that it can do without
+ * @throws what is wrong with one that it needs
+ */
+async function modelWarnings(models: readonly PlannedModel[]): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  for (const { spec, options, need } of models) {
+    try {
+      await spec.check?.();
+    } catch (error) {
+      if (need === "needed") throw error;
+      warnings.push(`step "${options.step}": ${messageOf(error)}`);
+    }
+  }
+  return warnings;
 }
 
 function uncaught(kind: string): (thrown: unknown) => void {

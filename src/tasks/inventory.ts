@@ -1,7 +1,8 @@
 import type { NoAnswer } from "./catalog-child.ts";
 import type { Answer } from "./catalog-messages.ts";
 import type { Catalog } from "./catalog.ts";
-import { fingerprint } from "./fingerprint.ts";
+import { changedFiles, contentsOf, fingerprintOf } from "./fingerprint.ts";
+import type { FolderContents } from "./fingerprint.ts";
 import { findProducts } from "./products.ts";
 import type { FoundProduct } from "./products.ts";
 import type { StoredTask } from "./stores/store.ts";
@@ -10,7 +11,11 @@ import type { BrokenProduct, InvalidTask, ProductInfo } from "./task.ts";
 /** What is known of one product. */
 export interface KnownProduct {
   readonly found: FoundProduct;
+  /** Tells what it was imported from apart from what it is imported from later. */
   readonly code: string;
+  readonly contents: FolderContents;
+  /** A fingerprint of all of its files, also of those that are no part of its code. */
+  readonly files: string;
   /** Undefined when the product is broken. */
   readonly info: ProductInfo | undefined;
   readonly broken: BrokenProduct | undefined;
@@ -45,24 +50,25 @@ export class Inventory {
 
   /**
    * Looks for products again.
+   * @param followed absolute paths of the files that models follow by themselves: a change of these alone is none of the product's code
    * @param renewal `all` imports every product anew; `new` those that were not there before, and broken ones that changed
    */
-  async renew(renewal: Renewal, catalog: Catalog): Promise<void> {
+  async renew(renewal: Renewal, catalog: Catalog, followed: ReadonlySet<string> = new Set()): Promise<void> {
     const { found, broken, unread } = await findProducts(this.#roots);
     // A folder that can't be read is not an empty one: what was in it stays as it was.
     const kept = [...this.#known.values()].filter((product) => unread.includes(product.found.root));
     const known = new Map<string, KnownProduct>();
-    const stale: { readonly product: FoundProduct; readonly code: string }[] = [];
+    const stale: ({ readonly product: FoundProduct } & Code)[] = [];
     for (const product of found) {
       const before = this.#known.get(product.name);
       if (before !== undefined) known.set(product.name, before);
       const unchanged = before?.found.folder === product.folder;
       if (renewal === "new" && unchanged && before?.broken === undefined) continue;
-      const code = await fingerprint(product.folder);
-      if (renewal === "all" || !unchanged || before?.code !== code) stale.push({ product, code });
+      const code = await codeOf(product, before, followed);
+      if (renewal === "all" || !unchanged || before?.code !== code.code) stale.push({ product, ...code });
     }
     const loaded = await catalog.ask(stale.map(({ product }) => ({ type: "load", folder: product.folder })));
-    for (const [index, { product, code }] of stale.entries()) {
+    for (const [index, { product, ...code }] of stale.entries()) {
       known.set(product.name, knownProduct(product, code, loaded[index], this.#known.get(product.name)));
     }
     const asked = stale.filter((_, index) => hasTasks(loaded[index]));
@@ -76,6 +82,16 @@ export class Inventory {
   }
 }
 
+type Code = Pick<KnownProduct, "code" | "contents" | "files">;
+
+async function codeOf({ folder }: FoundProduct, before: KnownProduct | undefined, followed: ReadonlySet<string>): Promise<Code> {
+  const contents = await contentsOf(folder);
+  const comparable = before?.found.folder === folder && before.broken === undefined;
+  const same = comparable && changedFiles(before.contents, contents).every((file) => followed.has(file));
+  const files = fingerprintOf(folder, contents);
+  return { code: same ? before.code : files, contents, files };
+}
+
 function entry(product: KnownProduct): readonly [string, KnownProduct] {
   return [product.found.name, product];
 }
@@ -86,17 +102,17 @@ function hasTasks(answer: Given): boolean {
   return answer?.type === "loaded" && answer.hasTasks;
 }
 
-function knownProduct(found: FoundProduct, code: string, answer: Given, before: KnownProduct | undefined): KnownProduct {
+function knownProduct(found: FoundProduct, code: Code, answer: Given, before: KnownProduct | undefined): KnownProduct {
   const { name, folder } = found;
   if (answer?.type === "loaded") {
     const { description, schema } = answer;
     const info = { name, folder, schema, ...(description === undefined ? {} : { description }) };
     const ownTasks = answer.hasTasks ? (before?.ownTasks ?? []) : [];
-    return { found, code, info, broken: undefined, ownTasks, ownTasksFault: undefined };
+    return { found, ...code, info, broken: undefined, ownTasks, ownTasksFault: undefined };
   }
   const { where, what } = faultIn(answer, found, "its import");
   const broken = { name, file: where, reason: what };
-  return { found, code, info: undefined, broken, ownTasks: before?.ownTasks ?? [], ownTasksFault: undefined };
+  return { found, ...code, info: undefined, broken, ownTasks: before?.ownTasks ?? [], ownTasksFault: undefined };
 }
 
 function withTasks(product: KnownProduct, answer: Given): KnownProduct {

@@ -1,3 +1,5 @@
+import { resolve } from "node:path";
+
 import { sleep } from "../clock.ts";
 import type { Settings, TaskStoreSettings } from "../config/settings.ts";
 import type { Logger } from "../contracts.ts";
@@ -83,6 +85,7 @@ class Manager implements TaskManager {
   readonly #stores: readonly WatchedStore[];
   readonly #inventory: Inventory;
   readonly #checker = new TaskChecker();
+  readonly #directory: string;
   readonly #logger: Logger;
   readonly #patience: CatalogPatience | undefined;
   readonly #hold: number | undefined;
@@ -102,6 +105,7 @@ class Manager implements TaskManager {
   constructor(settings: TaskManagerSettings, { logger, signal, patience, hold }: TaskManagerOptions) {
     this.#stores = settings.tasks.map((store) => new WatchedStore(storeOf(store, settings.directory), logger));
     this.#inventory = new Inventory(settings.products);
+    this.#directory = settings.directory ?? ".";
     this.#logger = logger;
     this.#patience = patience;
     this.#hold = hold;
@@ -190,7 +194,7 @@ class Manager implements TaskManager {
   async #update(renewal: Renewal): Promise<TaskChange> {
     await using questions = new AsyncDisposableStack();
     const catalog = questions.use(new Catalog(this.#signal, this.#patience));
-    await this.#inventory.renew(renewal, catalog);
+    await this.#inventory.renew(renewal, catalog, this.#modelFiles());
     const known = [...this.#inventory.products.values()];
     const own: StoreContents = { tasks: known.flatMap((product) => product.ownTasks), faults: [] };
     const contents = [...this.#stores.map((store) => store.contents), own];
@@ -209,6 +213,12 @@ class Manager implements TaskManager {
       ),
       pending,
     });
+  }
+
+  /** Of the tasks that run, or could. */
+  #modelFiles(): ReadonlySet<string> {
+    const files = [...this.#set.valid.values()].flatMap(({ modelFiles }) => modelFiles);
+    return new Set(files.map((file) => resolve(this.#directory, file)));
   }
 
   /** Takes in answers that an update did not wait for. */

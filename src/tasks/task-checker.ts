@@ -39,7 +39,7 @@ export class TaskChecker {
     const { first, repeated } = uniqueById(candidates, (id) => this.#origins.get(id));
     const tasks = first.map((candidate) => ({ candidate, task: definitionOf(candidate, products) }));
     const { answers, answered } = await this.#answers(
-      tasks.flatMap(({ task }) => (isInvalid(task) ? [] : [task])),
+      tasks.flatMap(({ task }) => (isInvalid(task) ? [] : [{ task, key: buildKey(task, products) }])),
       catalog,
       hold,
     );
@@ -53,7 +53,7 @@ export class TaskChecker {
     const refused = shaped.flatMap(({ origin, result }) => (isInvalid(result) ? [{ origin, fault: result }] : []));
     const open: Candidate[] = [];
     for (const { candidate, task } of tasks) {
-      const answer = isInvalid(task) ? undefined : answers.get(buildKey(task));
+      const answer = isInvalid(task) ? undefined : answers.get(buildKey(task, products));
       if (isInvalid(task)) refused.push({ origin: candidate.origin, fault: task });
       else if (answer === undefined) open.push(candidate);
       else {
@@ -85,16 +85,19 @@ export class TaskChecker {
   }
 
   /** Only what is not known from before, and not being asked already, is asked. */
-  async #answers(tasks: readonly TaskDefinition[], catalog: Catalog, hold: number | undefined): Promise<Answers> {
-    const keys = tasks.map(buildKey);
-    const answers = new Map(keys.map((key) => [key, this.#late.get(key) ?? this.#built.get(key)]));
+  async #answers(
+    tasks: readonly { readonly task: TaskDefinition; readonly key: string }[],
+    catalog: Catalog,
+    hold: number | undefined,
+  ): Promise<Answers> {
+    const answers = new Map(tasks.map(({ key }) => [key, this.#late.get(key) ?? this.#built.get(key)]));
     this.#late.clear();
-    const asked = tasks.filter((task) => answers.get(buildKey(task)) === undefined && !this.#asked.has(buildKey(task)));
-    const askedKeys = asked.map(buildKey);
+    const asked = tasks.filter(({ key }) => answers.get(key) === undefined && !this.#asked.has(key));
+    const askedKeys = asked.map(({ key }) => key);
     for (const key of askedKeys) this.#asked.add(key);
     let waits = true;
     const asking = catalog.ask(
-      asked.map((task) => ({ type: "check", task })),
+      asked.map(({ task }) => ({ type: "check", task })),
       (index, answer) => {
         const key = askedKeys[index] ?? "";
         this.#asked.delete(key);
@@ -122,9 +125,9 @@ interface Answers {
 
 type Given = Answer | NoAnswer | undefined;
 
-/** What the answer depends on. */
-function buildKey({ id, folder, code, instances, config }: TaskDefinition): string {
-  return JSON.stringify([id, folder, code, instances, config]);
+/** What the answer depends on: also on the files of models, which are no part of the task's code. */
+function buildKey({ id, product, folder, code, instances, config }: TaskDefinition, products: Products): string {
+  return JSON.stringify([id, folder, code, products.get(product)?.files, instances, config]);
 }
 
 function definitionOf(candidate: Candidate, products: Products): TaskDefinition | InvalidTask {
@@ -153,13 +156,14 @@ function definitionOf(candidate: Candidate, products: Products): TaskDefinition 
     warnings: [],
     keepsCheckpoints: false,
     statefulSteps: [],
+    modelFiles: [],
   };
 }
 
 function resultOf(candidate: Candidate, task: TaskDefinition, answer: Answer | NoAnswer): TaskDefinition | InvalidTask {
   if (answer.type === "valid") {
-    const { warnings, keepsCheckpoints, statefulSteps } = answer;
-    return { ...task, warnings, keepsCheckpoints, statefulSteps };
+    const { warnings, keepsCheckpoints, statefulSteps, modelFiles } = answer;
+    return { ...task, warnings, keepsCheckpoints, statefulSteps, modelFiles };
   }
   if (answer.type === "invalid") return invalidTask(candidate, answer.reasons.join("; "));
   const what = answer.type === "none" ? answer.reason : "was not answered";

@@ -27,6 +27,8 @@ export interface TaskDefinition {
   readonly keepsCheckpoints: boolean;
   /** The steps of its plan that keep something of earlier events. */
   readonly statefulSteps: readonly string[];
+  /** Absolute paths of the files of its plan's models, whose changes these follow by themselves. */
+  readonly modelFiles: readonly string[];
 }
 
 /** A task, or a place of a task store, that can't be used. Holds no secret. */

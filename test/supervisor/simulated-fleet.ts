@@ -66,6 +66,7 @@ export function definition(id: string, more: Partial<TaskDefinition> = {}): Task
     warnings: [],
     keepsCheckpoints: false,
     statefulSteps: [],
+    modelFiles: [],
     ...more,
   };
 }

@@ -25,6 +25,7 @@ function commonOf(folder: string): Omit<TaskDefinition, "config"> {
     warnings: [],
     keepsCheckpoints: false,
     statefulSteps: [],
+    modelFiles: [],
   };
 }
 
@@ -74,12 +75,12 @@ test("tasks are checked: valid, invalid with every reason, and those whose build
   const answers = await catalog.ask(
     [{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }, { n: "5", m: 6 }, {}].map((config) => ({ type: "check", task: task(config) })),
   );
-  assert.deepEqual(answers[0], { type: "valid", warnings: [], keepsCheckpoints: false, statefulSteps: [] });
+  assert.deepEqual(answers[0], { type: "valid", warnings: [], keepsCheckpoints: false, statefulSteps: [], modelFiles: [] });
   assert.deepEqual(answers[1], { type: "none", reason: "called process.exit(1)" });
   assert.deepEqual(answers[2], { type: "none", reason: "did not finish in 3 s" });
   assert.match(JSON.stringify(answers[3]), /failed to build: four/);
   assert.match(JSON.stringify(answers[4]), /config\.n: .*config\.m: unknown key/);
-  assert.deepEqual(answers[5], { type: "valid", warnings: [], keepsCheckpoints: false, statefulSteps: [] });
+  assert.deepEqual(answers[5], { type: "valid", warnings: [], keepsCheckpoints: false, statefulSteps: [], modelFiles: [] });
 });
 
 test("many that hang do not hold up the rest", async (t) => {

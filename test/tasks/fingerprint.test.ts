@@ -3,8 +3,21 @@ import { mkdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { fingerprint } from "../../src/tasks/fingerprint.ts";
+import { changedFiles, contentsOf, fingerprintOf } from "../../src/tasks/fingerprint.ts";
 import { tempFolder } from "../support/temp-folder.ts";
+
+const fingerprint = async (folder: string) => fingerprintOf(folder, await contentsOf(folder));
+
+test("what changed are the files that hold something else, came or went", async (t) => {
+  const folder = tempFolder(t);
+  const path = (name: string) => join(folder, name);
+  for (const name of ["a.ts", "b.ts", "c.ts"]) writeFileSync(path(name), name);
+  const before = await contentsOf(folder);
+  writeFileSync(path("a.ts"), "another");
+  rmSync(path("b.ts"));
+  writeFileSync(path("d.ts"), "");
+  assert.deepEqual(changedFiles(before, await contentsOf(folder)), [path("a.ts"), path("b.ts"), path("d.ts")]);
+});
 
 test("a fingerprint follows the content of files at any depth, and nothing else", async (t) => {
   const folder = tempFolder(t);

@@ -244,6 +244,27 @@ test("a reload sees changed product code: the tasks of that product count as cha
   assert.deepEqual(await counts(manager.reload()), { added: 0, changed: [], removed: 1 });
 });
 
+test("a model's file is no part of its task's code, but a model that can't be one is told of, and is no reason to begin again", async (t) => {
+  const product = goodProduct("p").replace("from(source)", 'from(source).infer(worker(import.meta.resolve("./model.ts")))');
+  const bench = new Bench(t, { p: product.replace("import { ", "import { worker, ") });
+  const write = (text: string) => writeFileSync(join(bench.root, "p", "model.ts"), text);
+  write("export default { predict: (rows) => rows };");
+  bench.write("a.yaml", "{ id: a, product: p }");
+  const manager = await bench.open();
+  const { code } = manager.current().valid.get("a") ?? {};
+  write("export default { predict: (rows) => [...rows] };");
+  assert.deepEqual(await counts(manager.reload()), { added: 0, changed: [], removed: 0 });
+  write("export default {};");
+  assert.deepEqual(await counts(manager.reload()), { added: 0, changed: [], removed: 0 });
+  assert.match(manager.current().invalid[0]?.reason ?? "", /model\.ts: its default export has no predict/);
+  assert.equal(manager.current().invalid[0]?.replaced, true);
+  writeProduct(bench.root, "p", `${product.replace("import { ", "import { worker, ")}\n// another`);
+  assert.deepEqual(await counts(manager.reload()), { added: 0, changed: [], removed: 0 });
+  write("export default { predict: (rows) => rows };");
+  assert.deepEqual(await counts(manager.reload()), { added: 0, changed: ["a"], removed: 0 });
+  assert.notEqual(manager.current().valid.get("a")?.code, code);
+});
+
 async function counts(reload: Promise<TaskChange>): Promise<object> {
   const { added, changed, removed } = await reload;
   return { added: added.length, changed: changed.map((task) => task.id), removed: removed.length };

@@ -138,6 +138,7 @@ function task(folder: string, config: unknown, secrets: readonly string[] = []):
     warnings: [],
     keepsCheckpoints: false,
     statefulSteps: [],
+    modelFiles: [],
   };
 }
 

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 
 import type { AnyModel, Model, ModelRunner, RunnerContext, SpecOf } from "../../model.ts";
+import { checkModule } from "../load-module.ts";
 import { typed } from "../place.ts";
 import { loadInWorker } from "../worker.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -39,6 +40,7 @@ export function threads<M extends AnyModel = Model>(url: string, options: Thread
     description: { model: url, threads: options.threads },
     key: JSON.stringify([url, options]),
     files: [fileURLToPath(new URL(url))],
+    check: () => checkModule(url),
     load: (context) => loadOnThreads(url, options, checked, context),
   });
 }

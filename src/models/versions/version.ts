@@ -22,6 +22,10 @@ export class Voice {
     this.#listener = listener;
   }
 
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
   say(reason: string | undefined): void {
     this.#reason = reason;
     this.#listener?.(reason);

@@ -60,7 +60,7 @@ export const schema: Section = {
       default: DEFAULT_MODEL_SETTINGS.parallelWorkers,
       min: 0,
       max: 1024,
-      doc: "Threads or processes of a model in each worker where the product does not say; 0: models run in the worker itself.",
+      doc: "Threads or processes of a model in each worker where the product does not say; 0: all models run in the worker itself.",
     },
   },
   restart: {

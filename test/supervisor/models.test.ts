@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -8,6 +8,8 @@ import { test } from "node:test";
 
 import type { ModelReload } from "../../src/observability/admin.ts";
 import type { ModelView } from "../../src/supervisor/model-ledger.ts";
+import { descendants, isAlive } from "../support/processes.ts";
+import { tempFolder } from "../support/temp-folder.ts";
 import { until } from "../support/until.ts";
 import { Daemon } from "./daemon.ts";
 
@@ -95,4 +97,61 @@ test("with tracing on, calls of models are sent as spans, also the last ones bef
   daemon.process.kill("SIGTERM");
   assert.deepEqual(await daemon.exited, { code: 0, signal: null }, daemon.output);
   assert.equal(rows, daemon.results("a").length);
+});
+
+for (const place of ["threads", "processes"]) {
+  test(`while no model in ${place} is ready the daemon is not, and says why`, async (t) => {
+    const gate = join(tempFolder(t), "open");
+    const daemon = new Daemon(t, { tasks: {}, asking: { a: { place, gate } }, settings: { workers: 1 } });
+    const notReady = async () => {
+      const response = await daemon.get("/readyz");
+      const { notReady: found } = (await response.json()) as {
+        readonly notReady: readonly { readonly what: string; readonly why: string }[];
+      };
+      return response.status === 503 ? found.find(({ what }) => what === "task a")?.why : undefined;
+    };
+    assert.match(await until("it is not ready before its model is", notReady), /starting|model/);
+    writeFileSync(gate, "");
+    await until("it has results", () => daemon.results("a").length > 5);
+    assert.equal((await daemon.get("/readyz")).status, 200);
+  });
+}
+
+test("a model process that is killed is told of until another is ready, and nothing is lost", async (t) => {
+  const gate = join(tempFolder(t), "open");
+  writeFileSync(gate, "");
+  const daemon = new Daemon(t, { tasks: {}, asking: { a: { place: "processes", gate } }, settings: { workers: 1 } });
+  await until("it has results", () => daemon.results("a").length > 5);
+  const worker = (await daemon.tasks()).get("a")?.instances[0]?.pid as number;
+  const [model] = descendants(worker);
+  assert.ok(model !== undefined);
+  rmSync(gate);
+  process.kill(model, "SIGKILL");
+  assert.match((await daemon.state("a", "backing-off")).reason ?? "", /model/);
+  assert.equal((await daemon.get("/readyz")).status, 503);
+  await until("the model says why as well", async () => /model/.test((await models(daemon))[0]?.reason ?? ""));
+  writeFileSync(gate, "");
+  await daemon.state("a", "running");
+  const written = daemon.results("a").length;
+  await until("it goes on", () => daemon.results("a").length > written + 20);
+  assert.deepEqual(
+    daemon.results("a"),
+    daemon.results("a").map((_, index) => index * 2),
+  );
+  await until("its restart was counted", async () => (await models(daemon))[0]?.restarts === 1);
+});
+
+test("no process of a model outlives its worker that was killed, nor the daemon", async (t) => {
+  const daemon = new Daemon(t, { tasks: {}, asking: { a: { place: "processes" } }, settings: { workers: 1 } });
+  await until("it has results", () => daemon.results("a").length > 5);
+  const worker = (await daemon.tasks()).get("a")?.instances[0]?.pid as number;
+  const orphans = descendants(worker);
+  assert.ok(orphans.length > 0);
+  process.kill(worker, "SIGKILL");
+  await until("its model's processes are gone", () => !orphans.some(isAlive));
+  const written = daemon.results("a").length;
+  await until("another worker goes on", () => daemon.results("a").length > written);
+  const all = [...daemon.workers()];
+  daemon.process.kill("SIGKILL");
+  await until("all are gone", () => !all.some(isAlive), { timeout: 15_000 });
 });

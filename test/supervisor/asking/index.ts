@@ -1,14 +1,29 @@
 /** A product that asks a model about numbers, without end. The tests copy its folder into a product folder. */
-import { defineProduct, from, sink, source, worker, z } from "millrace";
+import { defineProduct, from, processes, sink, source, threads, worker, z } from "millrace";
 
 import type model from "./model.ts";
 
+const url = import.meta.resolve("./model.ts");
+
 export default defineProduct({
   name: "asking",
-  config: z.strictObject({ out: z.string(), rate: z.number().default(200) }),
-  pipeline: ({ config }) =>
-    from(source({ generator: { rate: config.rate, format: "json" } }))
+  config: z.strictObject({
+    out: z.string(),
+    rate: z.number().default(200),
+    place: z.enum(["worker", "threads", "processes"]).default("worker"),
+    /** The model is loaded only while there is a file of this name. */
+    gate: z.string().optional(),
+  }),
+  pipeline: ({ config: { out, rate, place, gate } }) => {
+    const settings = { gate };
+    const places = {
+      worker: () => worker<typeof model>(url, { settings }),
+      threads: () => threads<typeof model>(url, { settings }),
+      processes: () => processes<typeof model>(url, { settings }),
+    };
+    return from(source({ generator: { rate, format: "json" } }))
       .map((reading) => (reading as { readonly sequence: number }).sequence)
-      .infer(worker<typeof model>(import.meta.resolve("./model.ts")))
-      .to(sink({ file: { path: config.out } })),
+      .infer(places[place]())
+      .to(sink({ file: { path: out } }));
+  },
 });

@@ -1,3 +1,14 @@
+import { existsSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+
 import { defineModel } from "millrace";
 
-export default defineModel({ name: "doubled", version: "1", predict: (inputs: readonly number[]) => inputs.map((n) => n * 2) });
+export default defineModel({
+  name: "doubled",
+  version: "1",
+  async load({ settings, signal }) {
+    const { gate } = settings as { readonly gate?: string };
+    while (gate !== undefined && !existsSync(gate)) await delay(20, undefined, { signal });
+  },
+  predict: (inputs: readonly number[]) => inputs.map((n) => n * 2),
+});

@@ -1,7 +1,8 @@
 /**
  * What the compiler must accept and refuse; checked by tsc, never run. A mistake is one error, at its own line.
  */
-import { Event, ModelConfig, SinkSpec, SourceSpec } from "millrace";
+import type { Event, ModelConfig, SinkSpec, SourceSpec } from "millrace";
+import { count, from, http, mean, model, moduleFunction, onnx, session, sink, source, sum, tumbling, worker } from "millrace";
 
 import type tenfold from "./models/functions/enrich.ts";
 import type double from "./models/products/double.ts";

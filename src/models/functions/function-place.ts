@@ -47,7 +47,7 @@ async function load(plan: FunctionPlan, concurrency: Concurrency, maxInFlight: n
   const lanes = concurrency === "async" ? 0 : lanesFor(parallel, context);
   if (lanes === 0) {
     const entry = await loadEntry({ kind: "each", url, exportName: exported }, context.signal);
-    const call: CallFunction = (value, { signal }, given) => entry.call(value, { ...given, signal });
+    const call: CallFunction = (value, { signal }, given) => entry.call(value, { logger: context.logger, ...given, signal });
     return runnerOf({ identity, settings, capacity: Number.MAX_SAFE_INTEGER, call }, () => entry.unload());
   }
   await using resources = new AsyncDisposableStack();

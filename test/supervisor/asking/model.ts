@@ -8,7 +8,8 @@ export default defineModel({
   version: "1",
   async load({ settings, signal }) {
     const { gate } = settings as { readonly gate?: string };
-    while (gate !== undefined && !existsSync(gate)) await delay(20, undefined, { signal });
+    if (gate === undefined) return;
+    while (!existsSync(gate)) await delay(20, undefined, { signal });
   },
   predict: (inputs: readonly number[]) => inputs.map((n) => n * 2),
 });

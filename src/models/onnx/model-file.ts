@@ -12,6 +12,8 @@ export interface ModelFile {
   /** Absolute. */
   readonly path: string;
   readonly identity: ModelIdentity;
+  /** SHA-256 of what it holds, in hex. */
+  readonly hash: string;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function lookAt(
     throw new ConfigError([{ where: path, what: `the ONNX model can't be read: ${messageOf(error)}` }]);
   }
   if (head === undefined) throw new ConfigError([{ where: path, what: "the ONNX model is an empty file" }]);
-  const version = given.version ?? modelVersion(head) ?? hash.digest("hex").slice(0, 8);
-  return { path, identity: { name: given.name ?? basename(path, extname(path)), version } };
+  const held = hash.digest("hex");
+  const version = given.version ?? modelVersion(head) ?? held.slice(0, 8);
+  return { path, identity: { name: given.name ?? basename(path, extname(path)), version }, hash: held };
 }

@@ -32,7 +32,7 @@ export class OnnxModel implements TensorModel, AsyncDisposable {
    * Loads it, and has it predict its `warmUp`.
    * @throws {ConfigError} when the file is no model, or none that can be asked for rows
    */
-  static async open({ path, identity }: ModelFile, options: OnnxModelOptions): Promise<OnnxModel> {
+  static async open({ path, identity }: Pick<ModelFile, "path" | "identity">, options: OnnxModelOptions): Promise<OnnxModel> {
     const runtime = await onnxRuntime(path);
     const session = await openSession(runtime, path, options);
     try {

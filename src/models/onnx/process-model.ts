@@ -1,8 +1,10 @@
 /**
  * The module that runs an ONNX model in a child process: what `processes` hosts for `onnx`.
  */
+import { ConfigError } from "../../errors.ts";
 import { defineModel } from "../../model.ts";
 import type { ModelFile } from "./model-file.ts";
+import { lookAt } from "./model-file.ts";
 import { OnnxModel } from "./onnx-model.ts";
 import type { OnnxModelOptions } from "./options.ts";
 
@@ -23,6 +25,12 @@ export default defineModel<unknown, unknown>({
   },
   async load({ settings }) {
     const { file, options } = settings as ProcessModelSettings;
+    const { identity, hash } = await lookAt(file.path, file.identity);
+    // A process that takes the place of another must not answer by a new file in the old one's name.
+    if (hash !== file.hash) {
+      const what = `it is not what ${identity.name}@${identity.version} was loaded from any more: it serves again once the new file is loaded`;
+      throw new ConfigError([{ where: file.path, what }]);
+    }
     loaded = await OnnxModel.open(file, options);
   },
   predict(rows) {

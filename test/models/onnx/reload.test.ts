@@ -5,6 +5,8 @@ import { test } from "node:test";
 
 import { onnx } from "millrace";
 
+import { lookAt } from "../../../src/models/onnx/model-file.ts";
+import processModel from "../../../src/models/onnx/process-model.ts";
 import { openContext } from "../../support/open-context.ts";
 import { tempFolder } from "../../support/temp-folder.ts";
 import { until } from "../../support/until.ts";
@@ -30,4 +32,20 @@ test("a model is loaded anew when its file changes; one that is no model leaves 
   assert.deepEqual(await answer(), Float32Array.of(2, 4, 6));
   replace((file) => copyFileSync(modelFile("lookup"), file));
   await until("the next model serves", async () => (await answer()) === 20);
+});
+
+test("a process that takes the place of a killed one does not answer by another file in the old one's name", async (t) => {
+  const path = join(tempFolder(t), "model.onnx");
+  copyFileSync(modelFile("double"), path);
+  const file = await lookAt(path, {});
+  const context = { settings: { file, options: {} }, signal: AbortSignal.any([]) };
+  await processModel.load?.(context);
+  const [row] = Array.from(await processModel.predict([[1, 2, 3]], context));
+  assert.deepEqual(row, Float32Array.of(2, 4, 6));
+  await processModel.unload?.();
+  copyFileSync(modelFile("one-row"), path);
+  await assert.rejects(async () => await processModel.load?.(context), {
+    name: "ConfigError",
+    message: `${path}: it is not what model@7 was loaded from any more: it serves again once the new file is loaded`,
+  });
 });

@@ -10,9 +10,17 @@ export interface LaneCall {
   readonly context?: object | undefined;
 }
 
+/** What is called. */
+export interface CalledEntry {
+  readonly number: number;
+  readonly isSerial: boolean;
+}
+
 /** A call on its way: waiting for a lane, or in one. Its input is kept until it is answered, since its lane may die. */
 export class Call {
   readonly entry: number;
+  /** Whether its lane begins it only when it has done the calls of the same entry before it. */
+  readonly isSerial: boolean;
   readonly input: unknown;
   readonly context: object | undefined;
   readonly signal: AbortSignal;
@@ -27,8 +35,9 @@ export class Call {
   /** When its lane counts as hanging, by the machine's clock: its time was up, and it has not come back. */
   hangsAt = Number.POSITIVE_INFINITY;
 
-  constructor(entry: number, input: unknown, call: LaneCall, resolve: Call["resolve"], reject: Call["reject"]) {
-    this.entry = entry;
+  constructor(entry: CalledEntry, input: unknown, call: LaneCall, resolve: Call["resolve"], reject: Call["reject"]) {
+    this.entry = entry.number;
+    this.isSerial = entry.isSerial;
     this.input = input;
     this.context = call.context;
     this.signal = call.signal;

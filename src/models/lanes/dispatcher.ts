@@ -20,7 +20,7 @@ import type { Logger } from "../../contracts.ts";
 import { InfrastructureError } from "../../errors.ts";
 import { FailedOutput } from "../../pipeline/infer.ts";
 import { Aborts } from "./aborts.ts";
-import type { LaneCall } from "./call.ts";
+import type { CalledEntry, LaneCall } from "./call.ts";
 import { Call, LaneKilledError, LaneLostError, LaneTimeoutError } from "./call.ts";
 import type { EntryEvents } from "./hosted-entry.ts";
 import { HostedEntry } from "./hosted-entry.ts";
@@ -120,7 +120,7 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
   }
 
   /** See HostedEntry. */
-  run(entry: number, input: unknown, call: LaneCall): Promise<unknown> {
+  run(entry: CalledEntry, input: unknown, call: LaneCall): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (call.signal.aborted) {
         reject(call.signal.reason as Error);

@@ -1,5 +1,5 @@
 import { messageOf } from "../../errors.ts";
-import type { LaneCall } from "./call.ts";
+import type { CalledEntry, LaneCall } from "./call.ts";
 import type { EntrySpec, LoadedEntry } from "./messages.ts";
 
 /** Told of what happens to the lanes of an entry. */
@@ -12,13 +12,14 @@ export interface EntryEvents {
 
 /** What an entry asks of its dispatcher. */
 interface EntryOwner {
-  run(entry: number, input: unknown, call: LaneCall): Promise<unknown>;
+  run(entry: CalledEntry, input: unknown, call: LaneCall): Promise<unknown>;
   unhost(entry: number): void;
 }
 
 /** A module that lanes host. Disposed of, it is unloaded; calls under way must be over. */
-export class HostedEntry implements AsyncDisposable {
+export class HostedEntry implements AsyncDisposable, CalledEntry {
   readonly number: number;
+  readonly isSerial: boolean;
   readonly spec: EntrySpec;
   /** How many calls are worked on at a time: more only wait. */
   readonly capacity: number;
@@ -42,6 +43,7 @@ export class HostedEntry implements AsyncDisposable {
   ) {
     this.number = parts.number;
     this.spec = parts.spec;
+    this.isSerial = parts.spec.kind === "rows";
     this.capacity = parts.capacity;
     this.#events = parts.events;
     this.#awaited = new Set(parts.lanes);
@@ -73,7 +75,7 @@ export class HostedEntry implements AsyncDisposable {
    * up, with a LaneKilledError when lanes died of it, and with the signal's reason.
    */
   run(input: unknown, call: LaneCall): Promise<unknown> {
-    return this.#owner.run(this.number, input, call);
+    return this.#owner.run(this, input, call);
   }
 
   /** A lane has loaded it. */

@@ -144,7 +144,8 @@ export class Hosting {
       const next = hosted.waiting.shift();
       if (next === undefined) return;
       this.#open.delete(next.call);
-      this.#run(hosted, next.call, next.input, next.context);
+      if (next.context.isAborted) this.#throw(next.call, nobodyWaits());
+      else this.#run(hosted, next.call, next.input, next.context);
     }
   }
 
@@ -252,8 +253,16 @@ class CallContext implements EntryContext {
 
   abort(): void {
     this.#own ??= new AbortController();
-    this.#own.abort(new InfrastructureError("nobody waits for the answer any more"));
+    this.#own.abort(nobodyWaits());
   }
+
+  get isAborted(): boolean {
+    return this.#own?.signal.aborted === true;
+  }
+}
+
+function nobodyWaits(): InfrastructureError {
+  return new InfrastructureError("nobody waits for the answer any more");
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,12 +1,13 @@
 import { sleep, systemClock, within } from "../../clock.ts";
 import type { Logger } from "../../contracts.ts";
-import { messageOf } from "../../errors.ts";
+import { ConfigError, messageOf } from "../../errors.ts";
 import { backoff } from "../../pipeline/retry.ts";
 import type { Call } from "./call.ts";
 import { UnsendableError } from "./call.ts";
 import type { EntrySpec, FromLane, LoadedEntry } from "./messages.ts";
 import { CALLS_PER_MESSAGE } from "./messages.ts";
 import type { PortableError } from "./portable-error.ts";
+import { portable } from "./portable-error.ts";
 import type { LanePort, LaneProgram } from "./program.ts";
 
 /** Who has the lanes, as one of them sees it. */
@@ -55,6 +56,7 @@ export class Lane {
   reason: string | undefined = "it is being started";
   #port: LanePort | undefined;
   #killed: string | undefined;
+  #lives = 0;
   #answers = 0;
   #sent = 0;
   #failedLoads = 0;
@@ -69,9 +71,15 @@ export class Lane {
     return this.inFlight.size + this.outgoing.length;
   }
 
-  /** Has it load an entry that came after it was started. */
+  /** Has it load an entry, if it is up. */
   host(entry: number, spec: EntrySpec): void {
-    this.#port?.post(["load", entry, spec]);
+    try {
+      this.#port?.post(["load", entry, spec]);
+    } catch (error) {
+      const { noun } = this.#owner.program;
+      const what = `the settings can't be sent to a ${noun}: ${messageOf(error)}; give plain data`;
+      this.#unloadable(entry, portable(new ConfigError([{ where: spec.url, what }])));
+    }
   }
 
   unhost(entry: number): void {
@@ -95,6 +103,10 @@ export class Lane {
     if (this.#port === undefined) return;
     this.#killed ??= reason;
     this.#port.kill();
+    // What was sent to it from now on would be taken for a part of its end.
+    this.loaded.clear();
+    this.reason = reason;
+    this.#owner.changed(this);
   }
 
   /** Sends what is waiting for it. */
@@ -233,6 +245,7 @@ export class Lane {
 
   /** @returns why it ended */
   async #liveOnce(): Promise<string> {
+    const life = ++this.#lives;
     this.#killed = undefined;
     this.#failedLoads = 0;
     try {
@@ -241,7 +254,11 @@ export class Lane {
         this.reason = reason ?? "it is being started";
         this.#owner.changed(this);
       };
-      this.#port = await this.#owner.program.start({ message: (message) => this.#hear(message), waiting }, this.#end.signal);
+      // What one that has ended said before may come later.
+      const message = (given: FromLane) => {
+        if (life === this.#lives) this.#hear(given);
+      };
+      this.#port = await this.#owner.program.start({ message, waiting }, this.#end.signal);
       this.isHeldUp = false;
       using _limit = this.#limitLoading();
       const reason = await this.#port.gone;
@@ -249,6 +266,7 @@ export class Lane {
     } catch (error) {
       return `could not be started: ${messageOf(error)}`;
     } finally {
+      this.#lives += 1;
       this.#port = undefined;
       this.loaded.clear();
     }

@@ -70,11 +70,25 @@ export class LateCalls implements Disposable {
     for (const lane of this.#watched.lanes) {
       if (lane.inFlight.size === 0) continue;
       const silent = lane.heardAt + this.#hangAfter;
-      let next = silent;
-      for (const { hangsAt } of lane.inFlight.values()) next = Math.min(next, hangsAt);
+      const next = Math.min(silent, this.#lateAt(lane));
       if (next > now) this.#hangs.at(next);
       else lane.kill(silent <= now ? `was silent for ${this.#hangAfter} ms` : "did not come back from a call whose time was up");
     }
+  }
+
+  /** When a call whose time was up, or is, will be overdue. Calls that only wait behind others in the lane are not. */
+  #lateAt(lane: Lane): number {
+    const begun = new Set<number>();
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { entry, isSerial, hangsAt } of lane.inFlight.values()) {
+      if (!isSerial) earliest = Math.min(earliest, hangsAt);
+      else if (!begun.has(entry)) {
+        begun.add(entry);
+        // It may have begun only with the lane's last answer.
+        earliest = Math.min(earliest, Math.max(hangsAt, lane.heardAt + this.#grace));
+      }
+    }
+    return earliest;
   }
 
   [Symbol.dispose](): void {

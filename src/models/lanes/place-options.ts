@@ -1,6 +1,6 @@
 import type { Duration } from "../../duration.ts";
 import { positiveMilliseconds } from "../../duration.ts";
-import { PlanError } from "../../errors.ts";
+import { messageOf, PlanError } from "../../errors.ts";
 import type { RunnerContext } from "../../model.ts";
 
 /** Options of both `threads` and `processes`. */
@@ -35,7 +35,12 @@ const DEFAULT_IN_FLIGHT = 2;
  * @throws {PlanError} when an option is out of its range
  */
 export function checkedLaneOptions(place: string, options: LaneOptions): CheckedLaneOptions {
-  const { maxInFlight, redeliver, grace, hangAfter } = options;
+  const { maxInFlight, redeliver, grace, hangAfter, settings } = options;
+  try {
+    structuredClone(settings);
+  } catch (error) {
+    throw new PlanError(`${place}: settings must be plain data: ${messageOf(error)}`);
+  }
   return {
     maxInFlight: wholeNumber(place, "maxInFlight", maxInFlight, 1) ?? DEFAULT_IN_FLIGHT,
     redeliver: wholeNumber(place, "redeliver", redeliver, 0),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -87,6 +87,29 @@ for (const noun of NOUNS) {
     assert.ok(note.status === "rejected" && note.reason instanceof LaneLostError && note.reason instanceof InfrastructureError);
     assert.ok(poison.status === "rejected" && poison.reason instanceof LaneLostError);
     assert.equal(readFileSync(file, "utf8").trim().split("\n").length, 1);
+  });
+
+  test(`a call of a model that waits behind a long one in its ${noun} may be late without harm, and is not begun then`, async (t) => {
+    const notes = join(tempFolder(t), "notes");
+    let restarts = 0;
+    const events = { waiting: () => undefined, restarted: () => void (restarts += 1) };
+    const model = await openLanes(t, noun, { grace: 20 }).host({ kind: "rows", url: BEHAVE }, events);
+    const file = join(tempFolder(t), "go");
+    const long = model.run([{ do: "wait-for-file", file }], HOOKED);
+    const late = model.run([{ do: "note", file: notes }], { ...HOOKED, until: performance.now() + 50 });
+    await assert.rejects(late, (error) => error instanceof LaneTimeoutError);
+    // As long as a lane that hangs would be given.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    writeFileSync(file, "");
+    assert.deepEqual(await long, [file]);
+    assert.deepEqual(await model.run([{ do: "echo", value: 1 }], HOOKED), [1]);
+    assert.equal(restarts, 0);
+    assert.ok(!existsSync(notes));
+  });
+
+  test(`settings that can't be sent to a ${noun} are told to who opens the model`, async (t) => {
+    const opening = openLanes(t, noun).host({ kind: "rows", url: BEHAVE, settings: { load: () => 1 } });
+    await assert.rejects(opening, (error) => error instanceof ConfigError && /the settings can't be sent to a/.test(error.message));
   });
 
   test(`a model that can't be loaded in a ${noun} is told to who opens it`, async (t) => {

@@ -93,6 +93,11 @@ for (const [name, make] of [
   test(`${name}: options that are out of range are refused in the plan`, () => {
     assert.throws(() => make(-1), new PlanError(`${name}: ${name} must be a whole number, 0 or more (got -1)`));
     assert.throws(() => make(1.5), PlanError);
+    for (const place of [threads, processes]) {
+      assert.throws(() => place(DOUBLE, { settings: () => 1 }), /: settings must be plain data: /);
+      assert.throws(() => place(DOUBLE, { maxInFlight: 0 }), /: maxInFlight must be a whole number, 1 or more/);
+      assert.throws(() => place(DOUBLE, { redeliver: -1 }), /: redeliver must be a whole number, 0 or more/);
+    }
   });
 }
 

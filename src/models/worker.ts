@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 
+import { MillraceError, ModelError } from "../errors.ts";
 import type { AnyModel, Model, ModelRunner, RunnerContext, SpecOf } from "../model.ts";
 import { checkModule, loadModule } from "./load-module.ts";
 import { typed } from "./place.ts";
@@ -37,7 +38,7 @@ export async function loadInWorker(url: string, settings: unknown, { signal }: R
     if (model.warmUp !== undefined) await model.predict(model.warmUp, { signal });
   } catch (error) {
     release();
-    throw error;
+    throw error instanceof MillraceError ? error : new ModelError(identity, error);
   }
   return {
     identity,

@@ -21,6 +21,9 @@ interface Channel extends AsyncDisposable {
 const LONGEST_RECONNECT_WAIT = 2000;
 const SHORTEST_RECONNECT_WAIT = 100;
 
+/** How much later the client's own deadline is than the timer that tells what was late, in milliseconds. */
+const BEHIND = 1000;
+
 /** HTTP/2 lets so many bytes through before it hears that they were read: enough for a batch of images. */
 const FLOW_CONTROL_WINDOW = 4 * 1024 * 1024;
 
@@ -76,8 +79,8 @@ export class GrpcTransport implements Transport {
         return;
       }
       const ms = Math.ceil(timeout);
-      // The server is told the time as well, so that it need not work for nobody.
-      const options = { deadline: Date.now() + ms };
+      // The server is told the time as well, so that it need not work for nobody; the client keeps to it too, but our own timer comes first.
+      const options = { deadline: Date.now() + ms + BEHIND };
       const settled = () => {
         cancelTimer();
         signal.removeEventListener("abort", onAbort);

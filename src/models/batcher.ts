@@ -131,7 +131,7 @@ export class Batcher implements AsyncDisposable {
   #pump(now: number): void {
     const ready = (call: WaitingCall) => call.due <= now || this.#openings === 0 || this.#turns.rowsLike(call) >= call.batching.maxSize;
     while (this.#turns.size > 0 && this.#hasRoom()) {
-      const calls = this.#turns.take(ready);
+      const calls = this.#turns.take(ready, this.#target.capacity);
       if (calls.length === 0) {
         // eslint-disable-next-line no-loop-func
         this.#due.set(this.#earliest(({ due }) => due));

@@ -23,25 +23,38 @@ describe("a call", () => {
   it("waits while the model is at its capacity, and goes with those that wait as well, of any caller", async () => {
     const clock = new VirtualClock();
     const { target, batcher } = batcherOver(clock);
-    target.capacity = 2;
     const [a, b] = [callerOf(batcher), callerOf(batcher)];
     const answers = [ask(a, [1]), ask(b, [2]), ask(a, [3, 4]), ask(b, [5])];
-    assert.deepEqual(target.rows, [[1], [2]]);
-    assert.equal(batcher.queued, 3);
+    assert.deepEqual(target.rows, [[1]]);
+    assert.equal(batcher.queued, 4);
     await clock.advance(2000);
-    target.sent[0]?.answer();
+    target.last.answer();
     await settle();
-    assert.deepEqual(target.rows, [[1], [2], [3, 4, 5]]);
-    assert.deepEqual([batcher.queued, target.stats.queueSeconds], [0, 4]);
+    assert.deepEqual(target.rows, [[1], [2, 3, 4, 5]]);
+    assert.deepEqual([batcher.queued, target.stats.queueSeconds], [0, 6]);
     // Each call is counted, those as well that did not wait.
-    assert.equal(target.stats.queueTimes[0], 2);
+    assert.equal(target.stats.queueTimes[0], 1);
     assert.deepEqual(
       target.last.call.events.map(({ value }) => value),
-      [3, 4, 5],
+      [2, 3, 4, 5],
     );
-    target.sent[1]?.answer();
-    target.sent[2]?.answer();
+    target.last.answer();
     assert.deepEqual(await Promise.all(answers), [[2], [4], [6, 8], [10]]);
+  });
+
+  it("leaves its share of what waits to each of the calls that the model takes at a time", async () => {
+    const { target, batcher } = batcherOver(new VirtualClock());
+    target.capacity = 3;
+    const caller = callerOf(batcher, { maxInFlight: 99 });
+    for (let n = 0; n < 12; n++) void ask(caller, [n]);
+    assert.deepEqual(target.rows, [[0], [1], [2]]);
+    for (const { answer } of [...target.sent]) answer();
+    await settle();
+    assert.deepEqual(target.rows.slice(3), [
+      [3, 4, 5],
+      [6, 7],
+      [8, 9],
+    ]);
   });
 
   it("goes with others as long as there are not more rows than each of them allows", async () => {

@@ -101,9 +101,11 @@ export class Turns {
 
   /**
    * Takes out the calls that go to the model together: the first in order that `ready` holds for, and in order those of its shape
-   * that fit in, so that there are not more rows than any of them allows. A call with more rows than that goes alone.
+   * that fit in, so that there are not more rows than any of them allows. A call with more rows than that goes alone. What waits
+   * only because the model was busy is spread over all calls that it takes: else one would have it all, and the others nothing.
+   * @param capacity how many calls the model takes at a time
    */
-  take(ready: (call: WaitingCall) => boolean): readonly WaitingCall[] {
+  take(ready: (call: WaitingCall) => boolean, capacity: number): readonly WaitingCall[] {
     const levels = this.#inOrder();
     for (const level of levels) {
       const aside: Turn[] = [];
@@ -113,19 +115,21 @@ export class Turns {
         continue;
       }
       this.#led(level);
-      const batch = [lead];
+      const { maxSize, maxDelay } = lead.batching;
+      const share = maxDelay > 0 ? maxSize : Math.ceil(this.rowsLike(lead) / Math.max(1, capacity));
       this.#count(lead, -1);
       level.returned(aside);
-      this.#fill(batch, lead, [level, ...levels.filter((other) => other !== level)]);
-      return batch;
+      return this.#filled(lead, Math.min(maxSize, share), [level, ...levels.filter((other) => other !== level)]);
     }
     return [];
   }
 
-  #fill(batch: WaitingCall[], { shape, rows, batching }: WaitingCall, levels: readonly Level[]): void {
-    if (shape === undefined) return;
-    let limit = batching.maxSize;
-    let total = rows;
+  #filled(lead: WaitingCall, most: number, levels: readonly Level[]): readonly WaitingCall[] {
+    const batch = [lead];
+    const { shape } = lead;
+    if (shape === undefined) return batch;
+    let limit = most;
+    let total = lead.rows;
     const fitting = ({ waiting }: TurnTaker) => {
       const call = waiting.find((candidate) => candidate.shape === shape);
       return call !== undefined && total + call.rows <= Math.min(limit, call.batching.maxSize) ? call : undefined;
@@ -142,6 +146,7 @@ export class Turns {
       }
       level.returned(aside);
     }
+    return batch;
   }
 
   /** All calls that wait, of all callers. */

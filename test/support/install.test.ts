@@ -47,3 +47,19 @@ test("who is not root is told what to install", async (t) => {
   assert.match(found, /^redis-server is not installed: install it \(Debian and Ubuntu: apt-get install redis-server\)/);
   assert.equal(calls, "");
 });
+
+test("where there is no Python, or one without pip, the message says what MLServer needs", async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), "millrace-install-"));
+  t.after(async () => await rm(dir, { recursive: true, force: true }));
+  const ask = async (): Promise<string> => {
+    const script = `
+      const { mlserverPython } = await import(${JSON.stringify(INSTALL)});
+      console.log(await mlserverPython().catch((error) => error.message));`;
+    const env = { ...process.env, PATH: dir, MILLRACE_TEST_CACHE: join(dir, "cache") };
+    return (await run(process.execPath, ["--input-type=module", "-e", script], { env })).stdout.trim();
+  };
+  assert.match(await ask(), /^python3 is not in the PATH: install Python 3\.11 or 3\.12, with venv and pip/);
+  await writeFile(join(dir, "python3"), '#!/bin/sh\n[ "$1" = --version ] && echo Python 3.99 || exit 1\n');
+  await chmod(join(dir, "python3"), 0o755);
+  assert.equal(await ask(), "MLServer can't be installed by Python 3.99: it needs 3.11 or 3.12, with venv and pip 22.3 or later");
+});

@@ -105,7 +105,11 @@ export class CircuitBreaker {
    * @param signal of the call
    * @throws {RetryableError} at once while the circuit is open, with the time until the model is tried again
    */
-  async call<T>(signal: AbortSignal, request: () => Promise<T>): Promise<T> {
+  call<T>(signal: AbortSignal, request: () => Promise<T>): Promise<T> {
+    return this.#state.name === "closed" ? this.#observed(signal, request) : this.#callBroken(signal, request);
+  }
+
+  async #callBroken<T>(signal: AbortSignal, request: () => Promise<T>): Promise<T> {
     while (true) {
       const state = this.#now();
       if (state.name === "closed") return await this.#observed(signal, request);

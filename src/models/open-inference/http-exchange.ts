@@ -65,12 +65,25 @@ export function exchange(pool: Dispatcher, request: HttpRequest, limits: Exchang
   });
 }
 
+/** Of each signal the exchanges under way: one listener for all of them, since most calls of a pipeline share one signal. */
+const bySignal = new WeakMap<AbortSignal, Set<Exchange>>();
+
+function underWay(signal: AbortSignal): Set<Exchange> {
+  let exchanges = bySignal.get(signal);
+  if (exchanges === undefined) {
+    const all = new Set<Exchange>();
+    signal.addEventListener("abort", () => void all.forEach((exchange) => exchange.giveUp()), { once: true });
+    bySignal.set(signal, all);
+    exchanges = all;
+  }
+  return exchanges;
+}
+
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #limits: ExchangeLimits;
   readonly #resolve: (reply: HttpReply) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #cancelTimer: () => void;
-  readonly #onAbort = () => this.#fail(this.#limits.signal.reason);
   readonly #chunks: Buffer[] = [];
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
@@ -84,7 +97,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#reject = reject;
     const timeout = Math.ceil(limits.timeout);
     this.#cancelTimer = limits.clock.after(timeout, () => this.#late(timeout), "deadline");
-    limits.signal.addEventListener("abort", this.#onAbort, { once: true });
+    underWay(limits.signal).add(this);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -130,6 +143,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#fail(tooLarge(this.#limits.maxReplyBytes));
   }
 
+  /** Nobody waits for it any more. */
+  giveUp(): void {
+    this.#fail(this.#limits.signal.reason);
+  }
+
   #fail(reason: unknown): void {
     if (!this.#settle()) return;
     this.#controller?.abort(reason instanceof Error ? reason : new Error(messageOf(reason)));
@@ -140,7 +158,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#settled) return false;
     this.#settled = true;
     this.#cancelTimer();
-    this.#limits.signal.removeEventListener("abort", this.#onAbort);
+    underWay(this.#limits.signal).delete(this);
     return true;
   }
 }

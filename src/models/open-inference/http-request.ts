@@ -66,9 +66,7 @@ export class BinaryRequests implements RequestMaker {
 
   message({ inputs, outputs }: InferRequest): InferMessage {
     const raws = inputs.map(rawOf);
-    const shapes = inputs.map(({ shape }, index) => `${shape.join(",")}:${raws[index]?.length}`);
-    const key = outputs === undefined ? shapes.join(";") : `${shapes.join(";")} ${outputs.join("\n")}`;
-    const { headers, json } = this.#kept.get(key, () => this.#head(inputs, raws, outputs));
+    const { headers, json } = this.#kept.get(keyOf(inputs, raws, outputs), () => this.#head(inputs, raws, outputs));
     const [only] = raws;
     const before = only !== undefined && raws.length === 1 && this.#roomy.has(only.buffer) ? ROOM - json.length : -1;
     if (only === undefined || before < 0) return { headers, body: Buffer.concat([json, ...raws]) };
@@ -86,6 +84,16 @@ export class BinaryRequests implements RequestMaker {
     const json = Buffer.from(`{"inputs":[${tensors.join(",")}],${wanted}}`);
     return { headers: [...this.#headers, JSON_LENGTH, String(json.length)], json };
   }
+}
+
+/** All that the JSON depends on, but for what is the same for a model. */
+function keyOf(inputs: readonly Tensor[], raws: readonly Uint8Array[], outputs: readonly string[] | undefined): string {
+  let key = outputs === undefined ? "" : outputs.length === 1 ? (outputs[0] as string) : outputs.join("\n");
+  for (let index = 0; index < inputs.length; index++) {
+    key += `;${raws[index]?.length}`;
+    for (const size of (inputs[index] as Tensor).shape) key += `,${size}`;
+  }
+  return key;
 }
 
 function typeJson({ name, datatype, shape }: Tensor): string {

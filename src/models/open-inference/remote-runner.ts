@@ -45,22 +45,17 @@ export class RemoteRunner implements ModelRunner {
     this.#breaker = new CircuitBreaker(`${remote.model} at ${remote.address}`, remote.breaker, context);
   }
 
-  async run(rows: readonly unknown[], call: ModelCall): Promise<ArrayLike<unknown>> {
+  run(rows: readonly unknown[], call: ModelCall): Promise<ArrayLike<unknown>> {
     const { inputs, transport } = this.#parts;
     const { identity } = this;
-    this.#underWay += 1;
-    try {
-      const run = (tensors: readonly Tensor[]) => this.#breaker.call(call.signal, () => this.#ask(tensors, call));
-      return await predictRows({ identity, inputs, allocate: transport.allocate, run }, rows);
-    } finally {
-      this.#underWay -= 1;
-      if (this.#underWay === 0) this.#idle?.();
-    }
+    const run = (tensors: readonly Tensor[]) => this.#breaker.call(call.signal, () => this.#ask(tensors, call));
+    return predictRows({ identity, inputs, allocate: transport.allocate, run }, rows);
   }
 
   async #ask(inputs: readonly Tensor[], { signal, until }: ModelCall): Promise<readonly Tensor[]> {
     const { remote, transport, context, outputs } = this.#parts;
     const { clock } = context;
+    this.#underWay += 1;
     try {
       const timeout = until === Number.POSITIVE_INFINITY ? remote.timeout : Math.min(remote.timeout, until - clock.elapsed());
       if (timeout <= 0) throw new RetryableError("its time was up before the server was asked");
@@ -70,6 +65,9 @@ export class RemoteRunner implements ModelRunner {
     } catch (error) {
       if (signal.aborted) throw error;
       throw toldOf(error, this.identity, transport.address);
+    } finally {
+      this.#underWay -= 1;
+      if (this.#underWay === 0) this.#idle?.();
     }
   }
 

@@ -40,6 +40,8 @@ export function decodeTensor(options: TensorDecoding): (value: unknown) => Float
   return (value) => decoder.decode(value);
 }
 
+const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT;
+
 /** Bytes of memory for neighbouring rows: a row that is kept keeps those beside it. */
 const SLAB_BYTES = 256 * 1024;
 
@@ -69,12 +71,14 @@ class TensorDecoder {
     if (value instanceof Float32Array && value.length === this.#size) return value;
     const size = this.#size;
     if (this.#next + size > this.#slab.length) {
-      this.#slab = new Float32Array(size * Math.max(1, Math.floor(SLAB_BYTES / (size * Float32Array.BYTES_PER_ELEMENT))));
+      // Whatever is in it is written over before it is seen.
+      const bytes = Buffer.allocUnsafeSlow(size * FLOAT_BYTES * Math.max(1, Math.floor(SLAB_BYTES / (size * FLOAT_BYTES))));
+      this.#slab = new Float32Array(bytes.buffer);
       this.#next = 0;
     }
     if (value instanceof Uint8Array && this.#encoding !== "json") this.#fromBytes(value);
     else if (!(value instanceof Uint8Array && this.#scanner.read(value, this.#slab, this.#next))) this.#fromDecoded(decodeJson(value));
-    const row = new Float32Array(this.#slab.buffer, this.#next * Float32Array.BYTES_PER_ELEMENT, size);
+    const row = new Float32Array(this.#slab.buffer, this.#next * FLOAT_BYTES, size);
     this.#next += size;
     return row;
   }
@@ -83,10 +87,10 @@ class TensorDecoder {
     const slab = this.#slab;
     const at = this.#next;
     const size = this.#size;
-    const expected = this.#encoding === "uint8" ? size : size * Float32Array.BYTES_PER_ELEMENT;
+    const expected = this.#encoding === "uint8" ? size : size * FLOAT_BYTES;
     if (bytes.length !== expected) throw new TypeError(`expected ${expected} bytes, got ${bytes.length}`);
     if (this.#encoding === "float32") {
-      new Uint8Array(slab.buffer, at * Float32Array.BYTES_PER_ELEMENT, expected).set(bytes);
+      new Uint8Array(slab.buffer, at * FLOAT_BYTES, expected).set(bytes);
       if (this.#scale === 1) return;
       for (let index = at; index < at + size; index++) slab[index] = (slab[index] as number) * this.#scale;
       return;

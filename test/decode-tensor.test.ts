@@ -116,6 +116,28 @@ test("any JSON gives what JSON.parse and a Float32Array would, bit for bit", () 
   );
 });
 
+test("JSON with a wrong byte is refused, or read as JSON.parse reads it", () => {
+  const numbers = fc.array(fc.constantFrom("0", "1", "0.5", "0.25", "-0.5", "12", "0.125"), { minLength: 4, maxLength: 4 });
+  const byte = fc.constantFrom(...bytes('0159.,-+:;/eE[]{}" x'), 0, 0x80, 0xff);
+  fc.assert(
+    fc.property(numbers, fc.nat(), byte, (numbers, place, byte) => {
+      const json = bytes(`{"id":7,"x":[${numbers.join(",")}]}`);
+      json[place % json.length] = byte;
+      let expected: unknown;
+      try {
+        expected = decode.json<{ x: unknown }>(json).x;
+      } catch {
+        // It is no JSON.
+      }
+      const isRow = Array.isArray(expected) && expected.length === 4 && expected.every((number) => typeof number === "number");
+      const decoder = decode.tensor({ field: "x", shape: 4 });
+      if (isRow) assert.deepEqual(bits(decoder(json)), bits(Float32Array.from(expected as number[])), json.toString("latin1"));
+      else assert.throws(() => decoder(json), json.toString("latin1"));
+    }),
+    { numRuns: 5000 },
+  );
+});
+
 function bits(floats: Float32Array): Uint32Array {
   return new Uint32Array(floats.slice().buffer);
 }

@@ -4,6 +4,7 @@ import { ConfigError, messageOf } from "../../errors.ts";
 import type { ModelIdentity } from "../../model-stats.ts";
 import { FailedOutput } from "../../pipeline/infer.ts";
 import { datatypeOfOnnx, onnxNameOf } from "../tensors/datatypes.ts";
+import { PackingMemory } from "../tensors/packing-memory.ts";
 import type { TensorModel } from "../tensors/predict.ts";
 import { predictRows } from "../tensors/predict.ts";
 import type { Datatype, Tensor, TensorData, TensorType } from "../tensors/tensor.ts";
@@ -18,6 +19,7 @@ import { onnxRuntime } from "./runtime.ts";
 export class OnnxModel implements TensorModel, AsyncDisposable {
   readonly identity: ModelIdentity;
   readonly inputs: readonly TensorType[];
+  readonly memory = new PackingMemory();
   /** What the inputs and outputs are, for people. */
   readonly types: { readonly inputs: string; readonly outputs: string };
   readonly #path: string;

@@ -1,7 +1,7 @@
 import { InputError } from "../../errors.ts";
-import { elementsOf } from "./datatypes.ts";
 import { describe, expectedShape, isTyped } from "./describe.ts";
-import type { Tensor, TensorType, TypedData } from "./tensor.ts";
+import type { Tensor, TensorType } from "./tensor.ts";
+import { dataOfTypedRows } from "./typed-rows.ts";
 import type { AllocateData } from "./writer.ts";
 import { rowWriter, sizeOf } from "./writer.ts";
 
@@ -78,8 +78,8 @@ function packGroup(
   allocate: AllocateData | undefined,
 ): readonly PackedRows[] {
   if (rows.length === 0) return [];
-  const views = declared.map((type, input) => viewOf(columns[input] ?? [], type, sizeOf(dims[input] ?? [])));
-  if (views.every((view) => view !== undefined)) return [{ tensors: tensorsOf(declared, dims, rows.length, views), rows }];
+  const typed = declared.map((type, input) => dataOfTypedRows(columns[input] ?? [], type, sizeOf(dims[input] ?? []), allocate));
+  if (typed.every((data) => data !== undefined)) return [{ tensors: tensorsOf(declared, dims, rows.length, typed), rows }];
   const writers = declared.map((type, input) => rowWriter(type, dims[input] ?? [], rows.length, allocate));
   const before = bad.length;
   const kept: number[] = [];
@@ -143,33 +143,6 @@ function tensorsOf(
     shape: [rows, ...(dims[input] ?? [])],
     data: data[input] as Tensor["data"],
   }));
-}
-
-/** The values as one view, where they are arrays of the right type that lie beside each other in a buffer. */
-function viewOf(values: readonly unknown[], type: TensorType, size: number): TypedData | undefined {
-  const elements = elementsOf(type.datatype);
-  const first = values[0];
-  if (elements === undefined || elements.kind === "boolean" || !isTyped(first)) return undefined;
-  const { array } = elements;
-  const { buffer, byteOffset } = first;
-  const stride = size * array.BYTES_PER_ELEMENT;
-  for (let index = 0; index < values.length; index++) {
-    const value = values[index];
-    if (!(value instanceof array) || value.length !== size) return undefined;
-    if (value.buffer !== buffer || value.byteOffset !== byteOffset + index * stride) return undefined;
-  }
-  const view = new array(buffer, byteOffset, values.length * size);
-  if (elements.kind !== "float" || type.values === "any") return view;
-  // A row that is not finite is looked for where rows are written one by one.
-  return allFinite(view as Float32Array) ? view : undefined;
-}
-
-function allFinite(data: Float32Array): boolean {
-  for (let index = 0; index < data.length; index++) {
-    const element = data[index] as number;
-    if (element - element !== 0) return false;
-  }
-  return true;
 }
 
 function isFree(dim: number | undefined): dim is undefined {

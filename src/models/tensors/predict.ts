@@ -2,6 +2,7 @@ import { ModelError } from "../../errors.ts";
 import type { ModelIdentity } from "../../model-stats.ts";
 import { failed } from "../../pipeline/infer.ts";
 import { packRows } from "./pack.ts";
+import type { PackingMemory } from "./packing-memory.ts";
 import type { Tensor, TensorType } from "./tensor.ts";
 import { unpackRows } from "./unpack.ts";
 import type { AllocateData } from "./writer.ts";
@@ -12,6 +13,8 @@ export interface TensorModel {
   readonly inputs: readonly TensorType[];
   /** Memory for the elements of inputs; default: typed arrays of their own. */
   readonly allocate?: AllocateData | undefined;
+  /** The same, used again for one call after the other: where whoever runs it has ended with its inputs as soon as `run` settles. */
+  readonly memory?: PackingMemory | undefined;
   /** One output tensor or more, each with as many rows as the inputs have. */
   run(inputs: readonly Tensor[], rowCount: number): Promise<readonly Tensor[]>;
 }
@@ -21,7 +24,8 @@ export interface TensorModel {
  * @returns one output for each row, in order
  */
 export async function predictRows(model: TensorModel, rows: readonly unknown[]): Promise<ArrayLike<unknown>> {
-  const { packed, bad } = packRows(rows, model.inputs, model.allocate);
+  using memory = model.memory?.borrow();
+  const { packed, bad } = packRows(rows, model.inputs, memory?.allocate ?? model.allocate);
   const [first] = packed;
   if (first !== undefined && first.rows.length === rows.length) return unpackRows(await model.run(first.tensors, rows.length), rows.length);
   const outputs: unknown[] = Array.from({ length: rows.length });

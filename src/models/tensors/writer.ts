@@ -30,7 +30,8 @@ export function rowWriter(type: TensorType, dims: readonly number[], rows: numbe
 /** Memory for so many elements. What is in it does not matter: it is written before it is read. */
 export type AllocateData = (elements: Elements, length: number) => TypedData;
 
-const newData: AllocateData = ({ array: TypedArray }, length) => new TypedArray(length);
+/** Memory of its own. */
+export const newData: AllocateData = ({ array: TypedArray }, length) => new TypedArray(length);
 
 /** Elements per row. */
 export function sizeOf(dims: readonly number[]): number {

@@ -80,6 +80,11 @@ test("typed arrays that lie beside each other are one view and no copy", () => {
     [2, 2],
     [2, 3, 6, 7],
   ]);
+  const others = [rows[1], rows[2], rows[0], Float32Array.of(8, 9)];
+  assert.deepEqual(packed(others, input("FP32", [2])), [
+    [4, 2],
+    [4, 5, 6, 7, 2, 3, 8, 9],
+  ]);
 });
 
 test("what is no input is told by its row, and the others are packed", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { PackingMemory } from "../../../src/models/tensors/packing-memory.ts";
 import { predictRows } from "../../../src/models/tensors/predict.ts";
 import type { TensorModel } from "../../../src/models/tensors/predict.ts";
 import type { Tensor } from "../../../src/models/tensors/tensor.ts";
@@ -46,6 +47,31 @@ test("rows of several shapes are answered in their order", async () => {
     [2, 1],
     [1, 2],
   ]);
+});
+
+test("memory of one call is used again for the next, and never for another that is under way", async () => {
+  const model = sums([2]);
+  const seen: Float32Array[] = [];
+  const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+  const slow: TensorModel = {
+    ...model,
+    memory: new PackingMemory(),
+    run: async (inputs, rows) => {
+      seen.push(inputs[0]!.data as Float32Array);
+      if (seen.length === 1) await held;
+      return await model.run(inputs, rows);
+    },
+  };
+  const first = predictRows(slow, [
+    [1, 2],
+    [3, 4],
+  ]);
+  assert.deepEqual(said(await predictRows(slow, [[5, 6]])), [11]);
+  letGo();
+  assert.deepEqual(said(await first), [3, 7]);
+  assert.deepEqual(said(await predictRows(slow, [Float32Array.of(1, 1), Float32Array.of(2, 2)])), [2, 4]);
+  assert.notEqual(seen[1]?.buffer, seen[0]?.buffer);
+  assert.equal(seen[2]?.buffer, seen[0]?.buffer);
 });
 
 test("nothing is asked where no row is an input", async () => {

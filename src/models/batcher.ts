@@ -66,6 +66,12 @@ export class Batcher implements AsyncDisposable {
     return caller;
   }
 
+  /** The target is another from now on: it may have room, and how long it takes is to be seen. */
+  replaced(): void {
+    this.#time.forget();
+    this.#pump(this.#clock.elapsed());
+  }
+
   #leave(caller: Caller): void {
     this.#giveUp([...caller.waiting], `${caller.name} has closed it`);
     this.#openings -= caller.openings;

@@ -62,6 +62,7 @@ class ModelHost implements AsyncDisposable {
   ) {
     this.serving = parts.serving;
     this.batcher = new Batcher(this.serving, opened.clock);
+    this.serving.replaced = () => this.batcher.replaced();
     this.#unloaded = parts.unloaded;
     this.#listeners = parts.listeners;
     this.#forget = opened.models?.add({

@@ -26,8 +26,10 @@ export class Serving implements AsyncDisposable {
   readonly #place: Place;
   readonly #context: ServingContext;
   readonly #follower: FileFollower | undefined;
+  /** Called when another version has begun to serve. */
+  replaced: () => void = () => undefined;
   #current: Version;
-  #replaced: Version | undefined;
+  #old: Version | undefined;
   #tried: Contents;
   #refusal: string | undefined;
   /** The reload that begins when the one under way is over. */
@@ -61,8 +63,9 @@ export class Serving implements AsyncDisposable {
     return this.#current.stats;
   }
 
+  /** What an old version still works on takes no room from the one that serves. */
   get capacity(): number {
-    return this.#current.runner.capacity;
+    return this.#current.runner.capacity + (this.#old?.underWay ?? 0);
   }
 
   /** Why the newest version could not be loaded, so that an older one goes on; undefined when it could. */
@@ -71,7 +74,7 @@ export class Serving implements AsyncDisposable {
   }
 
   versions(): readonly ObservedVersion[] {
-    const versions = this.#replaced === undefined ? [this.#current] : [this.#current, this.#replaced];
+    const versions = this.#old === undefined ? [this.#current] : [this.#current, this.#old];
     return versions.map(({ identity, stats }) => ({ ...identity, stats }));
   }
 
@@ -123,11 +126,12 @@ export class Serving implements AsyncDisposable {
     }
     this.#refusal = undefined;
     this.#current = next;
-    this.#replaced = old;
+    this.#old = old;
     old.voice.mute();
     next.voice.heardBy(this.#context.waiting);
     const { identity } = next;
     logger.info({ model: `${identity.name}@${identity.version}`, before }, "a model was loaded anew");
+    this.replaced();
     return { identity, retired: this.#retire(old, before) };
   }
 
@@ -164,7 +168,7 @@ export class Serving implements AsyncDisposable {
     } catch (error) {
       logger.warn({ model: name, reason: messageOf(error) }, "the old version of a model failed to unload");
     }
-    this.#replaced = undefined;
+    this.#old = undefined;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -48,6 +48,12 @@ test("Mermaid: every sink, a dashed arrow to the late one, characters with a mea
   );
 });
 
+test("what a shadow is written to is told apart from what comes late", () => {
+  const [step] = plan.steps;
+  assert.ok(step !== undefined);
+  assert.match(drawMermaid({ ...plan, steps: [{ ...step, kind: "infer" }] }, ""), /^ {2}step1 -\. shadow \.-> side1$/m);
+});
+
 test("DOT: the same, with quotes and backslashes escaped", () => {
   assert.equal(
     drawDot('my "task"', plan, 'kept in "it"'),

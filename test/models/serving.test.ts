@@ -5,7 +5,9 @@ import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
+import type { ModelRegistry } from "../../src/model-stats.ts";
 import { DEFAULT_MODEL_SETTINGS } from "../../src/model-stats.ts";
+import { placed } from "../../src/models/place.ts";
 import type { Place } from "../../src/models/place.ts";
 import { Serving } from "../../src/models/serving.ts";
 import { worker } from "../../src/models/worker.ts";
@@ -100,6 +102,32 @@ test("what an old version does not answer in time, the new one does", async (t) 
   assert.deepEqual((await answered).outputs, ["2:a", "2:b"]);
   await until("the old version is unloaded", () => versions.log.includes("unload 1"));
   assert.match(lines.join("\n"), /has not answered within 30 s/);
+});
+
+test("an old version that hangs takes no room from the new one", async (t) => {
+  const versions = new VersionedPlace();
+  versions.calls.set(1, new Promise(() => undefined));
+  let reload: () => Promise<unknown> = () => Promise.resolve();
+  const models: ModelRegistry = {
+    add: (observed) => {
+      reload = () => observed.reload();
+      return () => undefined;
+    },
+  };
+  const batching = { maxSize: 4, maxDelay: 0, maxQueuedRows: 100, maxQueuedBytes: 1000 };
+  const model = await placed(versions.place).open({ ...openContext(t), models }, { step: "infer", batching });
+  t.after(() => model[Symbol.asyncDispose]());
+  using caller = model.caller({ name: "test", maxInFlight: 20, priority: 0 });
+  const hanging = Array.from({ length: 4 }, () => caller.predict(["hangs"], call()));
+  const waiting = caller.predict(["waits"], call());
+  await reload();
+  assert.deepEqual((await waiting).outputs, ["2:waits"]);
+  const more = await Promise.all(Array.from({ length: 4 }, (_, n) => caller.predict([n], call())));
+  assert.deepEqual(
+    more.flatMap(({ outputs }) => Array.from(outputs)),
+    ["2:0", "2:1", "2:2", "2:3"],
+  );
+  for (const answer of hanging) answer.catch(() => undefined);
 });
 
 test("why a version can't work is heard of the one that serves alone", async (t) => {

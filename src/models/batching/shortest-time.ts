@@ -13,6 +13,11 @@ export class ShortestTime {
     return this.#shortest ?? 0;
   }
 
+  /** What is known is of something else. */
+  forget(): void {
+    this.#shortest = undefined;
+  }
+
   took(ms: number): void {
     const before = this.#shortest;
     this.#shortest = before === undefined || ms < before ? ms : before + (ms - before) * RISE;

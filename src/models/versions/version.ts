@@ -86,6 +86,11 @@ export class Version implements AsyncDisposable {
     return this.runner.identity;
   }
 
+  /** How many calls it has not answered. */
+  get underWay(): number {
+    return this.#calls.size;
+  }
+
   /** @throws {VersionGivenUp} when it is given up before it has answered */
   async send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
     const { stats, runner } = this;

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 
 import type { Event } from "millrace";
-import { from, memorySink, memorySource, worker } from "millrace";
+import { from, memorySink, memorySource, processes, threads, worker } from "millrace";
 
 import { createInstance } from "../../../src/pipeline/instance.ts";
 import { openContext } from "../../support/open-context.ts";
@@ -26,7 +27,13 @@ const model = (version: number) => `
     },
   };`;
 
-test("nothing is lost, repeated or reordered while versions change under load, and a call is of one version", async (t) => {
+for (const [place, open] of Object.entries({ worker, threads, processes })) {
+  test(`${place}: nothing is lost, repeated or reordered while versions change under load, and a call is of one version`, async (t) => {
+    await changesUnderLoad(t, open);
+  });
+}
+
+async function changesUnderLoad(t: TestContext, open: typeof worker | typeof threads | typeof processes): Promise<void> {
   const file = join(tempFolder(t), "model.js");
   const write = (text: string) => {
     writeFileSync(`${file}.new`, text);
@@ -42,7 +49,7 @@ test("nothing is lost, repeated or reordered while versions change under load, a
     }
   }
   const sink = memorySink({ maxEvents: 10_000_000 });
-  const spec = worker<(inputs: readonly number[]) => { input: number; call: string }[]>(pathToFileURL(file).href);
+  const spec = open<(inputs: readonly number[]) => { input: number; call: string }[]>(pathToFileURL(file).href);
   const plan = from(memorySource<number>(numbers()))
     .infer(spec, { maxInFlight: 4, batch: { maxSize: 50 } })
     .to(sink);
@@ -75,8 +82,8 @@ test("nothing is lost, repeated or reordered while versions change under load, a
     "the header names what answered",
   );
   const versions = sink.events.map(versionOf);
-  assert.deepEqual([...new Set(versions)], [1, 2, 3, 4]);
-});
+  assert.deepEqual(new Set(versions), new Set([1, 2, 3, 4]));
+}
 
 function versionOf(event: Event | undefined): number {
   return Number(String(event?.headers?.[0]?.[1]).split("@")[1]);

@@ -90,13 +90,20 @@ export function inferStep(policy: CallPolicy, rows: number, open: (run: RunConte
   };
 }
 
-/** An asynchronous function over arrays, in the pipeline itself. */
-export function askFunction(policy: CallPolicy, fn: CallFunction<readonly unknown[], unknown>): (run: RunContext) => Asking {
+/**
+ * An asynchronous function over arrays, in the pipeline itself.
+ * @param identity names it where results are to tell it apart from a model; default: it has no name
+ */
+export function askFunction(
+  policy: CallPolicy,
+  fn: CallFunction<readonly unknown[], unknown>,
+  identity?: ModelIdentity,
+): (run: RunContext) => Asking {
   return (run) => {
     const attempt = attemptsOf(policy, fn, run);
     const ask: Ask = async (events, attempted) => ({
       outputs: await attempt(policy.argument === "event" ? events : events.map(valueOf), attempted),
-      identity: undefined,
+      identity,
     });
     return { ask, [Symbol.dispose]: () => undefined };
   };

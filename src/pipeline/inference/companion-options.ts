@@ -28,7 +28,7 @@ export interface Comparison<In = unknown, Out = unknown, Shadowed = unknown> {
   readonly input: In;
   /** What went on: left out when there was none. */
   readonly first?: Out;
-  /** `NAME@VERSION` of what answered it; left out for a function. */
+  /** `NAME@VERSION` of what answered it; left out for the step's own function. */
   readonly firstModel?: string;
   readonly firstError?: string;
   readonly second?: Shadowed;

@@ -83,7 +83,7 @@ function other({ name, options, priority }: CompanionStep, role: "shadow" | "can
   if (!isModel(given)) {
     if (typeof given !== "function") throw new PlanError(`step "${name}": ${role}.model must be a model and its place, or a function`);
     const fn = callableOf<CallFunction<readonly unknown[], unknown>>(name, given);
-    return { models: [], shown: "function", policy, maxSize, ask: askFunction(policy, fn) };
+    return { models: [], shown: "function", policy, maxSize, ask: askFunction(policy, fn, { name: role, version: "function" }) };
   }
   const where = `${name}.${role}`;
   const need = role === "fallback" ? "needed" : "dispensable";

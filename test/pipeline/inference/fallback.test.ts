@@ -142,7 +142,7 @@ test("a function can stand in, and be stood in for", async () => {
     [values, sinks[0]?.map(modelsOf)],
     [
       [2, 3],
-      ["", ""],
+      ["fallback@function", "fallback@function"],
     ],
   );
 });

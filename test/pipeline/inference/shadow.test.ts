@@ -108,6 +108,14 @@ test("its errors, and those of the comparison, are told and never touch the firs
     ),
   });
   assert.deepEqual([missing.values.length, missing.counters.shadowFailed], [4, 4]);
+  const endless = await run({
+    model: modelOf(
+      "second",
+      (row) => row,
+      () => new Promise(() => undefined),
+    ),
+  });
+  assert.deepEqual([endless.values.length, endless.counters.shadowFailed], [4, 4]);
   const unsure = await run({
     model: (rows) => rows,
     differs: () => {

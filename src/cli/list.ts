@@ -2,6 +2,7 @@ import type { AdminSettings } from "../config/settings.ts";
 import { messageOf } from "../errors.ts";
 import { type TaskView, viewInvalid, viewState } from "../supervisor/model.ts";
 import type { TaskSet } from "../tasks/task.ts";
+import { adminUrl } from "./admin-url.ts";
 import { whereText } from "./checkpoints/where.ts";
 import { EXIT } from "./exit-codes.ts";
 import { type SettingsFlags, settingsOf } from "./settings-flags.ts";
@@ -31,9 +32,10 @@ export async function list(flags: SettingsFlags & { readonly json?: true }, surr
 }
 
 /** The tasks as the running daemon knows them; undefined when none runs. */
-async function askDaemon({ host, port }: AdminSettings, { err }: Surroundings): Promise<readonly TaskView[] | undefined> {
-  if (port === 0) return undefined;
-  const url = `http://${urlHost(host)}:${port}/api/tasks`;
+async function askDaemon(admin: AdminSettings, { err }: Surroundings): Promise<readonly TaskView[] | undefined> {
+  const base = adminUrl(admin);
+  if (base === undefined) return undefined;
+  const url = `${base}/api/tasks`;
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE), redirect: "error" });
     const views: unknown = response.ok ? await response.json() : undefined;
@@ -48,13 +50,6 @@ async function askDaemon({ host, port }: AdminSettings, { err }: Surroundings): 
 
 function isView(value: unknown): value is TaskView {
   return Array.isArray((value as Partial<TaskView> | null)?.instances);
-}
-
-/** A server that listens on all addresses is asked on this machine's own. */
-function urlHost(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  if (host === "::") return "[::1]";
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 function isRefused(error: unknown): boolean {

@@ -5,6 +5,7 @@ import { addCheckpoints } from "./checkpoints/program.ts";
 import { EXIT } from "./exit-codes.ts";
 import { reportFailure } from "./failures.ts";
 import { addLetters } from "./letters/program.ts";
+import { addModels } from "./models/program.ts";
 import { addOffsets } from "./offsets/program.ts";
 import { type SettingsFlags, withSettings } from "./settings-flags.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -54,6 +55,7 @@ function createProgram(surroundings: Surroundings, exit: (code: number) => void)
   addLetters(program, { does, examples, positiveNumber });
   addCheckpoints(program, { does, examples });
   addOffsets(program, { does, examples });
+  addModels(program, { does, examples });
   addNew(program, does);
   return program.addHelpText("after", examples("millrace new my-product", "millrace validate", "millrace run"));
 }

@@ -6,12 +6,14 @@ import type { WaitingCall } from "./waiting-call.ts";
 export class JoinedCall implements ModelCall {
   readonly rows: readonly unknown[];
   readonly until: number;
+  readonly joined: number;
   readonly #calls: readonly WaitingCall[];
   #events: readonly Event[] | undefined;
   #controller: AbortController | undefined;
 
   constructor(calls: readonly WaitingCall[]) {
     this.#calls = calls;
+    this.joined = calls.length;
     this.rows = together(calls.map(({ inputs }) => inputs));
     this.until = calls.reduce((latest, { call }) => Math.max(latest, call.until), 0);
   }

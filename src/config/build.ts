@@ -141,7 +141,7 @@ export class SettingsBuilder {
     if (!local)
       this.#warn(
         "admin.host",
-        `whoever reaches ${host} can read the admin server: it has no login. Use 127.0.0.1 unless a firewall or container keeps others out`,
+        `whoever reaches ${host} can read the admin server and have models loaded anew: it has no login. Use 127.0.0.1 unless a firewall or container keeps others out`,
       );
     return host;
   }

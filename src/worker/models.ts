@@ -6,7 +6,7 @@ import type { ModelReport, ReloadOutcome } from "./messages.ts";
 interface Entry {
   readonly id: number;
   readonly model: ObservedModel;
-  readonly version: ObservedVersion;
+  version: ObservedVersion;
   state: ModelReport["state"];
   told: ModelReport | undefined;
 }
@@ -89,7 +89,8 @@ export class WorkerModels implements ModelRegistry {
         const state = index === 0 ? "current" : "beside";
         const entry = this.#entries.get(version.stats);
         if (entry === undefined) this.#entries.set(version.stats, { id: ++this.#lastId, model, version, state, told: undefined });
-        else entry.state = state;
+        // A model that is elsewhere may tell its version with its first answer.
+        else Object.assign(entry, { state, version });
       }
     }
     for (const [stats, entry] of this.#entries) {
@@ -131,6 +132,7 @@ function copyOf(stats: ModelStats): ModelStats {
 function isSame(a: ModelReport, b: ModelReport): boolean {
   return (
     a.state === b.state &&
+    a.version === b.version &&
     a.queued === b.queued &&
     a.waits === b.waits &&
     a.refusal === b.refusal &&

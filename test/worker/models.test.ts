@@ -55,6 +55,16 @@ test("what has changed since the last report is told, and nothing else", () => {
   assert.equal(models.news()[0]?.stats.inFlight, 0);
 });
 
+test("a model that tells its version with its first answer is told by that", () => {
+  const { models, model } = opened();
+  models.news();
+  model.list[0] = { ...model.current, version: "7" };
+  assert.deepEqual(
+    models.news().map(({ id, version }) => [id, version]),
+    [[1, "7"]],
+  );
+});
+
 test("why a model can't work is told without secrets, and so is nothing of its key", () => {
   const { models, model } = opened();
   model.reason = "it is away, with the password hunter22";

@@ -141,6 +141,32 @@ test("a model process that is killed is told of until another is ready, and noth
   await until("its restart was counted", async () => (await models(daemon))[0]?.restarts === 1);
 });
 
+test("an open circuit is told of until the model's endpoint answers again", async (t) => {
+  let status = 200;
+  const endpoint = createServer((request, response) => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => (body += text));
+    request.on("end", () => response.writeHead(status).end(String(Number(body) * 2)));
+  }).listen(0, "127.0.0.1");
+  await once(endpoint, "listening");
+  t.after(() => {
+    endpoint.close();
+    endpoint.closeAllConnections();
+  });
+  const url = `http://127.0.0.1:${(endpoint.address() as AddressInfo).port}`;
+  const daemon = new Daemon(t, { tasks: {}, asking: { a: { place: "http", url } }, settings: { workers: 1 } });
+  await until("it has results", () => daemon.results("a").length > 5);
+  status = 503;
+  const view = await daemon.state("a", "backing-off");
+  assert.match(view.reason ?? "", /^model doubled@1: the circuit is open since .*answered 503/);
+  assert.equal((await daemon.get("/readyz")).status, 503);
+  await until("the model says why as well", async () => /circuit is open/.test((await models(daemon))[0]?.reason ?? ""));
+  status = 200;
+  await daemon.state("a", "running");
+  const written = daemon.results("a").length;
+  await until("it goes on", () => daemon.results("a").length > written);
+});
+
 test("no process of a model outlives its worker that was killed, nor the daemon", async (t) => {
   const daemon = new Daemon(t, { tasks: {}, asking: { a: { place: "processes" } }, settings: { workers: 1 } });
   await until("it has results", () => daemon.results("a").length > 5);

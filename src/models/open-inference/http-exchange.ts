@@ -72,7 +72,10 @@ function underWay(signal: AbortSignal): Set<Exchange> {
   let exchanges = bySignal.get(signal);
   if (exchanges === undefined) {
     const all = new Set<Exchange>();
-    signal.addEventListener("abort", () => void all.forEach((exchange) => exchange.giveUp()), { once: true });
+    const giveUp = () => {
+      for (const exchange of all) exchange.giveUp();
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
     bySignal.set(signal, all);
     exchanges = all;
   }

@@ -74,7 +74,10 @@ export function concurrentStep(
     });
   };
   if (config["full_event"] === true) {
-    const withEvent = async (event: Event): Promise<Event> => ({ ...event, value: await call(event.value) });
+    const withEvent = async (event: Event): Promise<Event> => {
+      const answer = await call({ body: event.value, key: event.key ?? null });
+      return { ...event, value: isFields(answer) && "body" in answer ? answer["body"] : answer };
+    };
     return stream.mapAsync(withEvent, { ...options, fullEvent: true });
   }
   if (config["pass_context"] !== true) return stream.mapAsync(call, options);

@@ -19,6 +19,8 @@ import { AnyOf } from "./seen.ts";
 /** Statuses that MLRun takes for final, and that may pass: here they are tried again. */
 const RETRIED = new Set([408, 425, 429]);
 const DEFAULT_RETRIES = 6;
+/** Nobody listens there. */
+const NOBODY = "http://127.0.0.1:1";
 
 /** Cases of MLRun's `$remote`. */
 export async function mlrun(given: SeedCase): Promise<Judged> {
@@ -58,7 +60,7 @@ async function remote({ config, input, expected }: SeedCase, plan: ServerPlan): 
       calls.clock = run.clock;
       return batches;
     })
-    .infer(http(requestOptions(server.url, config, input, () => void began.push(calls.now()))), {
+    .infer(http(requestOptions(plan.away ? NOBODY : server.url, config, input, () => void began.push(calls.now()))), {
       name: "rem",
       retries: numberOf(config, "retries"),
       onError: "deadLetter",
@@ -156,6 +158,7 @@ function inTheirWords(message: string, input: unknown, { refusal }: ServerPlan, 
   const theirs: unknown = Array.isArray(wanted) ? wanted[0] : wanted;
   if (/that is no JSON/.test(message))
     return typeof theirs === "string" && /^(?:Expecting|Extra data|Unterminated|Invalid)/.test(theirs) ? theirs : message;
+  if (/ECONNREFUSED/.test(message)) return typeof theirs === "string" && theirs.startsWith("Cannot connect to host") ? theirs : message;
   if (/no answer within/.test(message)) return new AnyOf("", "TimeoutError", message);
   if (status === undefined || !message.includes(JSON.stringify(refusal))) return message;
   if (Number(status) >= 500) return `bad http response ${status}: ${refusal}`;

@@ -42,10 +42,12 @@ export function processorOf(sentence: string | undefined): Processor {
     const on = (match[4] ?? "").split(/, ?| and | or /).map((value) => expression(value)({}));
     raises.push({ raise: { error: match[1] ?? "", message: match[2] ?? match[3] ?? "" }, on });
   }
+  const changes = take(/\bevent\.body ?([-+*])= ?([\d.]+)/);
   const result = take(/\b(?:returns|->) ?(?:the )?([^;]+)/);
   const left = rest.replaceAll(/\b(?:async|sync|synchronous|blocking|then|and|else|otherwise|its|it)\b|[\s,;:.]/g, "");
   if (left !== "") throw new UnknownCase(`can't read ${JSON.stringify(left)} in the processor ${JSON.stringify(sentence)}`);
-  const evaluate = result === undefined ? undefined : expression((result[1] ?? "").trim());
+  const source = changes === undefined ? result?.[1] : `{**event, 'body': event.body ${changes[1]} ${changes[2]}}`;
+  const evaluate = source === undefined ? undefined : expression(source.trim());
   return {
     sleep: sleep === undefined ? 0 : inMilliseconds(sleep),
     gap: gap === undefined ? 0 : inMilliseconds(gap),

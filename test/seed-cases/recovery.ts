@@ -6,6 +6,9 @@ import { rootOf, told } from "./python-error.ts";
 import { functionOf } from "./python.ts";
 import { AnyOf } from "./seen.ts";
 
+/** The name of the step behind the one that a case is about. */
+export const BEHIND = "Downstream";
+
 /** What a case's recovery step gets to see. */
 export interface Recovered {
   readonly body: unknown;
@@ -57,10 +60,20 @@ export function sawOf(recovered: readonly Recovered[], wanted: unknown): unknown
 function formOf({ body, error, step }: Recovered, wanted: unknown): unknown {
   const root = rootOf(error);
   const text = root instanceof Error ? root.message : String(root);
-  const forms = new AnyOf(body, told(error), text, step);
-  if (Array.isArray(wanted)) return wanted.map(() => forms);
-  if (!isFields(wanted)) return forms;
-  const errors = new AnyOf(told(error), text, root instanceof Error ? root.name : "");
-  const form = (name: string) => (/body|event|value/.test(name) ? body : /origin|step|source/.test(name) ? step : errors);
-  return Object.fromEntries(Object.keys(wanted).map((name) => [name, form(name)]));
+  const name = root instanceof Error ? root.name : "";
+  const errors = new AnyOf(told(error), text, name, `${name}('${text}')`);
+  if (Array.isArray(wanted)) return wanted.map((each: unknown) => new AnyOf(body, errors, originOf(step, each)));
+  if (!isFields(wanted)) return new AnyOf(body, errors);
+  const form = (field: string) => {
+    if (/body|event|value/.test(field)) return body;
+    return /origin|step|source/.test(field) ? originOf(step, wanted[field]) : errors;
+  };
+  return Object.fromEntries(Object.keys(wanted).map((field) => [field, form(field)]));
+}
+
+/** A case may have names of its own for the step and the one behind it: each must be the one that failed. */
+function originOf(step: string, wanted: unknown): unknown {
+  if (typeof wanted !== "string" || !/^[A-Za-z]\w*$/.test(wanted)) return step;
+  const isBehind = /^(?:map|down)/i.test(wanted);
+  return isBehind === (step === BEHIND) ? new AnyOf(step, wanted) : step;
 }

@@ -11,6 +11,8 @@ export interface ServerPlan {
   readonly answer: string | undefined;
   /** How many requests get no answer in time. */
   readonly late: number;
+  /** Whether nobody can be reached at all. */
+  readonly away: boolean;
 }
 
 const TIMES: Readonly<Record<string, number>> = { once: 1, twice: 2, "three times": 3, thrice: 3 };
@@ -27,6 +29,7 @@ export function serverPlan(given: SeedCase): ServerPlan {
     refusal: refusalOf(given),
     answer: /non-JSON/i.test(feature) ? "hello" : undefined,
     late,
+    away: /connection (?:refused|error)|unreachable/i.test(feature),
   };
 }
 

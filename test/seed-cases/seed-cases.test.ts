@@ -7,6 +7,7 @@ import type { SeedCase } from "./case.ts";
 import { isFields, marksFault } from "./case.ts";
 import { judge } from "./judge.ts";
 import { failuresOf, readCases } from "./main.ts";
+import { SIBLINGS } from "./siblings.ts";
 
 const FILE = new URL("../seed-cases.json", import.meta.url);
 
@@ -37,6 +38,12 @@ for (const family of FAMILIES) {
       const wrong = await judge({ ...given, expected: altered(given.expected) });
       assert.notEqual(wrong, undefined, `${given.id} passed with another expectation`);
     }
+  });
+}
+
+for (const [index, sibling] of SIBLINGS.entries()) {
+  test(`a case like those of the file: ${sibling.system}, ${sibling.feature} ${JSON.stringify(sibling.config)}`, async () => {
+    assert.equal(await judge({ id: `sibling ${index}`, ...sibling }), undefined);
   });
 }
 

@@ -1,4 +1,4 @@
-import type { Stream } from "millrace";
+import type { DeadLetter, Stream } from "millrace";
 import { from } from "millrace";
 import type { Advance, TestEvent } from "millrace/testing";
 import { advance, runPipeline } from "millrace/testing";
@@ -12,10 +12,13 @@ import type { Processor } from "./processor.ts";
 import { processorOf } from "./processor.ts";
 import { told } from "./python-error.ts";
 import type { Recovery } from "./recovery.ts";
-import { recoveryOf, sawOf } from "./recovery.ts";
+import { BEHIND, recoveryOf, sawOf } from "./recovery.ts";
 import type { Seen } from "./seen.ts";
 import { AnyOf } from "./seen.ts";
 import { stepFunction, stepKind } from "./storey-steps.ts";
+
+/** What cases call that which went to the error stream. */
+const PUSHED = ["pushed_errors", "pushed", "push_error", "error_stream"];
 
 /** Runs a case of events that go through a step, and maybe one behind it. */
 export async function runFlow(given: SeedCase): Promise<Seen> {
@@ -49,12 +52,15 @@ export async function runFlow(given: SeedCase): Promise<Seen> {
     sleeps_s: calls.waits,
     max_concurrent: calls.most,
     handler_saw: sawOf(recovery.recovered, field(target, "handler_saw")),
-    pushed_errors: run.letters.map(({ error: name, message, step, value: bytes }) => {
-      const value: unknown = JSON.parse(Buffer.from(bytes ?? []).toString() || "null");
-      const forms = new AnyOf(message, `${name}: ${message}`, step, value);
-      return new AnyOf([forms, forms], [forms, forms, forms], message, `${name}: ${message}`, value);
-    }),
+    ...Object.fromEntries(PUSHED.map((name) => [name, run.letters.map(pushedForm)])),
   };
+}
+
+/** What went to the error stream, in the forms in which a case may tell it. */
+function pushedForm({ error: name, message, step, value: bytes }: DeadLetter): unknown {
+  const value: unknown = JSON.parse(Buffer.from(bytes ?? []).toString() || "null");
+  const forms = new AnyOf(message, `${name}: ${message}`, `${name}('${message}')`, step, value);
+  return new AnyOf([forms, forms], [forms, forms, forms], forms);
 }
 
 /** What the step's function does, as a sentence. */
@@ -89,7 +95,7 @@ function withDownstream(stream: Stream<unknown>, { input, config }: SeedCase): S
   if (typeof sentence !== "string") return stream;
   const processor = processorOf(sentence);
   let calls = 0;
-  return stream.map((value) => processor.answer(value, ++calls), { name: "Map" });
+  return stream.map((value) => processor.answer(value, ++calls), { name: BEHIND });
 }
 
 /** The events of the input, with the time between them. */

@@ -1,6 +1,7 @@
 import { isFields, UnknownCase } from "./case.ts";
 import type { SeedCase } from "./case.ts";
 import type { Processor } from "./processor.ts";
+import { processorOf } from "./processor.ts";
 import { PythonError } from "./python-error.ts";
 import { isTrue } from "./python-values.ts";
 import { functionOf } from "./python.ts";
@@ -25,9 +26,12 @@ export function stepKind(feature: string): string | undefined {
 }
 
 /** What such a step does, of the case's function. */
-export function stepFunction(kind: string, { config, input }: SeedCase, processor: Processor | undefined): StepFunction {
+export function stepFunction(kind: string, of: SeedCase, processor: Processor | undefined): StepFunction {
+  const { config, input } = of;
   const source = [config["fn"], isFields(input) ? input["fn"] : undefined].find((given) => typeof given === "string");
   let calls = 0;
+  if (processor === undefined && /\b(?:raises|fails|returns)\b/.test(source ?? ""))
+    return stepFunction(kind, { ...of, config: { ...config, fn: undefined } }, processorOf(source));
   const given = processor === undefined ? functionOf(source ?? "x") : (value: unknown) => processor.answer(value, ++calls);
   const at = { from: pathOf(config["input_path"]), to: pathOf(config["result_path"]) };
   const make = STEPS[kind];

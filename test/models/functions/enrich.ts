@@ -31,7 +31,7 @@ export function unsteady(value: number): number {
 /** A slow one for odd values. */
 export async function slow(value: number): Promise<number> {
   await new Promise((resolve) => {
-    setTimeout(resolve, value % 2 === 0 ? 1 : 30);
+    setTimeout(resolve, value % 2 === 0 ? 1 : 500);
   });
   return value;
 }

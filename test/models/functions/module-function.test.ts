@@ -60,7 +60,7 @@ for (const concurrency of CONCURRENCIES) {
 
   test(`${concurrency}: results go on as they are done where ordered is false`, async () => {
     const plan = from(sourceOf<number>())
-      .mapAsync(moduleFunction<typeof slow>(url, { export: "slow" }), { concurrency, ordered: false, maxInFlight: 4 })
+      .mapAsync(moduleFunction<typeof slow>(url, { export: "slow", parallel: 1 }), { concurrency, ordered: false, maxInFlight: 4 })
       .to(sinkOf());
     const { values, position } = await runPipeline<number>(plan, numbers(1, 2, 4, 6));
     assert.deepEqual(

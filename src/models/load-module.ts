@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { ConfigError, messageOf } from "../errors.ts";
 import type { ModelIdentity } from "../model-stats.ts";
 import type { Model } from "../model.ts";
+import { holdModule } from "./held-modules.ts";
 
 /** A model's module, imported. */
 export interface ModelModule {
@@ -30,18 +31,15 @@ const importedModules = new Map<string, ImportedModule[]>();
  * Imports a model's file as it is now. What is in use already is imported once more, as a module of its own: a version that loads
  * beside one that serves must not share its variables. Its default export is what `defineModel` gives, or a function for `predict`.
  * @param url as `import.meta.resolve("./model.ts")` gives it
+ * @param text what the file held when the version was loaded that this is to be; default: what it holds now
  * @throws {ConfigError} when there is no such file, it can't be imported, or exports no model
  */
-export async function loadModule(url: string): Promise<ModelModule> {
+export async function loadModule(url: string, text?: string): Promise<ModelModule> {
   const file = fileURLToPath(new URL(url));
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(file);
-  } catch (error) {
-    throw new ConfigError([{ where: file, what: `the model can't be read: ${messageOf(error)}` }]);
-  }
-  const hash = createHash("sha256").update(bytes).digest("hex");
-  const imported = moduleFor(url, hash);
+  const isHeld = text !== undefined && text !== (await moduleText(url).catch(() => undefined));
+  const content = text ?? (await moduleText(url));
+  const hash = createHash("sha256").update(content).digest("hex");
+  const imported = moduleFor((isHeld ? holdModule(url, content, hash.slice(0, 8)) : undefined) ?? url, hash);
   let exported: unknown;
   try {
     exported = ((await import(imported.url)) as { readonly default?: unknown }).default;
@@ -52,6 +50,16 @@ export async function loadModule(url: string): Promise<ModelModule> {
   const name = model.name ?? nameOf(file);
   const version = model.version ?? hash.slice(0, 8);
   return { model, identity: { name, version }, release: () => void (imported.inUse = false) };
+}
+
+/** What a model's file holds now. @throws {ConfigError} when it can't be read */
+export async function moduleText(url: string): Promise<string> {
+  const file = fileURLToPath(new URL(url));
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new ConfigError([{ where: file, what: `the model can't be read: ${messageOf(error)}` }]);
+  }
 }
 
 /** Looks whether a file is a model. Runs its code, but nothing of the model. @throws {ConfigError} when it is none */

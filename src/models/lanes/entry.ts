@@ -29,7 +29,7 @@ export async function loadEntry(spec: EntrySpec, signal: AbortSignal): Promise<E
 }
 
 async function loadModelEntry(spec: EntrySpec, signal: AbortSignal): Promise<Entry> {
-  const { model, identity, release } = await loadModule(spec.url);
+  const { model, identity, release } = await loadModule(spec.url, spec.text);
   try {
     await model.load?.({ settings: spec.settings, signal });
     if (model.warmUp !== undefined) await model.predict(model.warmUp, { signal });

@@ -1,6 +1,7 @@
 import { InfrastructureError } from "../../errors.ts";
 import type { ModelIdentity } from "../../model-stats.ts";
 import type { ModelRunner, RunnerContext } from "../../model.ts";
+import { moduleText } from "../load-module.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { HostedEntry } from "./hosted-entry.ts";
 import type { EntrySpec } from "./messages.ts";
@@ -45,7 +46,9 @@ export async function hostedBy(
   if (context.signal.aborted) abort();
   let entry: HostedEntry;
   try {
-    entry = await Promise.race([dispatcher.host(spec, eventsOf(context, spec.url)), unwanted]);
+    // Of functions other lanes may be what their file is by now.
+    const text = spec.kind === "rows" ? await moduleText(spec.url) : undefined;
+    entry = await Promise.race([dispatcher.host({ ...spec, text }, eventsOf(context, spec.url)), unwanted]);
   } finally {
     context.signal.removeEventListener("abort", abort);
   }

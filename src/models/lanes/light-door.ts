@@ -20,8 +20,13 @@ registerHooks({
 /** Whether the small door has all that a file imports from `millrace`. When in doubt it has not: the other has all. */
 function isContent(file: string | undefined): boolean {
   if (file?.startsWith("file:") !== true) return false;
-  const names = namesFrom(readFileSync(fileURLToPath(file), "utf8"));
-  return names?.every((name) => exported.has(name)) === true;
+  try {
+    const names = namesFrom(readFileSync(fileURLToPath(file), "utf8"));
+    return names?.every((name) => exported.has(name)) === true;
+  } catch {
+    // It is imported as it was, and gone.
+    return false;
+  }
 }
 
 /** The names of values that a module's text imports from `millrace`; undefined when they can't be told. */

@@ -11,6 +11,8 @@ export interface EntrySpec {
   readonly kind: "rows" | "each";
   /** `import.meta.resolve("./model.ts")` */
   readonly url: string;
+  /** What its file held when the model was loaded first: a lane that takes the place of another is to be of the same version. */
+  readonly text?: string | undefined;
   /** The export that is called, of `each`; default "default". */
   readonly exportName?: string | undefined;
   /** Plain data for the model's `load`. */

@@ -48,7 +48,7 @@ describe("a call", () => {
     const caller = callerOf(batcher, { maxInFlight: 99 });
     for (let n = 0; n < 12; n++) void ask(caller, [n]);
     assert.deepEqual(target.rows, [[0], [1], [2]]);
-    for (const sent of Array.from(target.sent)) sent.answer();
+    for (const sent of target.sent.slice()) sent.answer();
     await settle();
     assert.deepEqual(target.rows.slice(3), [
       [3, 4, 5],

@@ -56,10 +56,16 @@ function runsOf(rows: readonly TypedData[], { array: TypedArray }: Elements, siz
 /** A number less itself is zero, but for NaN and infinity. Four sums, since each addition waits for the one before it. */
 function allFinite(data: Float32Array): boolean {
   const even = data.length - (data.length % 4);
-  let [a, b, c, d] = [0, 0, 0, 0];
+  // Arrays taken apart here would be made for each four elements until the last of V8's compilers has come by.
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
   for (let index = 0; index < even; index += 4) {
-    const [first, second] = [data[index] as number, data[index + 1] as number];
-    const [third, fourth] = [data[index + 2] as number, data[index + 3] as number];
+    const first = data[index] as number;
+    const second = data[index + 1] as number;
+    const third = data[index + 2] as number;
+    const fourth = data[index + 3] as number;
     a += first - first;
     b += second - second;
     c += third - third;

@@ -3,7 +3,7 @@ import { InfrastructureError } from "../errors.ts";
 import type { ModelIdentity, ModelStats } from "../model-stats.ts";
 import { countQueued } from "../model-stats.ts";
 import type { Batching, CallerOptions, ModelAnswer, ModelCall, ModelCaller } from "../model.ts";
-import { Alarm } from "./batching/alarm.ts";
+import { Alarm } from "./alarm.ts";
 import { Caller } from "./batching/caller.ts";
 import { JoinedCall } from "./batching/joined-call.ts";
 import { shapeOfRows } from "./batching/row-shape.ts";

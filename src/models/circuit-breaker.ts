@@ -16,8 +16,8 @@ import { positiveMilliseconds } from "../duration.ts";
 import { InfrastructureError, messageOf, PlanError, shortened } from "../errors.ts";
 import type { RunnerContext } from "../model.ts";
 import { CallTimeoutError } from "../pipeline/call.ts";
+import { RecentCounts } from "../pipeline/recent-counts.ts";
 import { RetryableError, waitBefore } from "../pipeline/retry.ts";
-import { RecentCalls } from "./recent-calls.ts";
 
 /** When calls of a remote model are refused without asking it. */
 export interface CircuitBreakerOptions {
@@ -82,7 +82,7 @@ export class CircuitBreaker {
   readonly #model: string;
   readonly #policy: BreakerPolicy;
   readonly #context: Pick<RunnerContext, "clock" | "logger" | "random" | "hide" | "waiting">;
-  readonly #recent: RecentCalls;
+  readonly #recent: RecentCounts;
   #state: State = CLOSED;
   /** Raised whenever it opens or closes: calls of before say nothing of the model as it is now. */
   #period = 0;
@@ -97,7 +97,7 @@ export class CircuitBreaker {
     this.#model = model;
     this.#policy = policy;
     this.#context = context;
-    this.#recent = new RecentCalls(policy.within, context.clock);
+    this.#recent = new RecentCounts(policy.within, context.clock);
   }
 
   /**
@@ -162,20 +162,20 @@ export class CircuitBreaker {
   #answered(): void {
     this.#failuresInRow = 0;
     if (this.#state.name === "closed") {
-      this.#recent.add("answered");
+      this.#recent.add(1, 0);
       return;
     }
     this.#state = CLOSED;
     this.#period += 1;
     this.#opened = 0;
-    this.#recent.forget();
+    this.#recent.clear();
     this.#context.waiting(undefined);
     this.#context.logger.info({ model: this.#model }, `model ${this.#model}: it answers again, the circuit is closed`);
   }
 
   #failed(error: InfrastructureError): void {
     this.#failuresInRow += 1;
-    this.#recent.add("failed");
+    this.#recent.add(1, 1);
     const why = this.#state.name === "closed" ? this.#whyOpen() : this.#why;
     if (why !== undefined) this.#open(why, error);
   }
@@ -183,9 +183,9 @@ export class CircuitBreaker {
   #whyOpen(): string | undefined {
     const { failures, errorRate, calls } = this.#policy;
     if (this.#failuresInRow >= failures) return failures === 1 ? "a call failed" : `${failures} calls in a row failed`;
-    const recent = this.#recent.count();
-    if (recent.calls < calls || recent.failed <= errorRate * recent.calls) return undefined;
-    return `${recent.failed} of the last ${recent.calls} calls failed`;
+    const recent = this.#recent.sums();
+    if (recent.all < calls || recent.failed <= errorRate * recent.all) return undefined;
+    return `${recent.failed} of the last ${recent.all} calls failed`;
   }
 
   #open(why: string, error: InfrastructureError): void {

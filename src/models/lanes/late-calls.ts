@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { systemClock } from "../../clock.ts";
-import { Alarm } from "./alarm.ts";
+import { Alarm } from "../alarm.ts";
 import type { Call } from "./call.ts";
 import { LaneTimeoutError } from "./call.ts";
 import type { Lane } from "./lane.ts";
@@ -23,14 +23,14 @@ export class LateCalls implements Disposable {
   readonly #hangAfter: number;
   readonly #deadlines: Alarm;
   /** Threads and processes live in the machine's time, whatever clock a pipeline has. */
-  readonly #hangs = new Alarm(systemClock, () => this.#endHanging());
+  readonly #hangs = new Alarm(systemClock, () => this.#endHanging(), "deadline");
 
   constructor(watched: Watched, options: { readonly clock: Clock; readonly grace: number; readonly hangAfter: number }) {
     this.#watched = watched;
     this.#clock = options.clock;
     this.#grace = options.grace;
     this.#hangAfter = options.hangAfter;
-    this.#deadlines = new Alarm(options.clock, () => this.#answerLate());
+    this.#deadlines = new Alarm(options.clock, () => this.#answerLate(), "deadline");
   }
 
   isLate({ until }: { readonly until: number }): boolean {
@@ -39,12 +39,12 @@ export class LateCalls implements Disposable {
 
   /** A call has come. */
   expect({ until }: { readonly until: number }): void {
-    if (until !== Number.POSITIVE_INFINITY) this.#deadlines.at(until);
+    if (until !== Number.POSITIVE_INFINITY) this.#deadlines.set(until);
   }
 
   /** A lane has been given calls. */
   watch(lane: Lane): void {
-    this.#hangs.at(lane.heardAt + this.#hangAfter);
+    this.#hangs.set(lane.heardAt + this.#hangAfter);
   }
 
   #answerLate(): void {
@@ -57,7 +57,7 @@ export class LateCalls implements Disposable {
       }
       if (lane !== undefined) {
         call.hangsAt = systemClock.elapsed() + this.#grace;
-        this.#hangs.at(call.hangsAt);
+        this.#hangs.set(call.hangsAt);
         lane.cancel(call);
       }
       const what = lane === undefined ? `no ${noun} was free for it in time` : `its ${noun} gave no answer in time`;
@@ -71,7 +71,7 @@ export class LateCalls implements Disposable {
       if (lane.inFlight.size === 0) continue;
       const silent = lane.heardAt + this.#hangAfter;
       const next = Math.min(silent, this.#lateAt(lane));
-      if (next > now) this.#hangs.at(next);
+      if (next > now) this.#hangs.set(next);
       else lane.kill(silent <= now ? `was silent for ${this.#hangAfter} ms` : "did not come back from a call whose time was up");
     }
   }
@@ -92,7 +92,7 @@ export class LateCalls implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#deadlines[Symbol.dispose]();
-    this.#hangs[Symbol.dispose]();
+    this.#deadlines.clear();
+    this.#hangs.clear();
   }
 }

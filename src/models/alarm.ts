@@ -1,4 +1,4 @@
-import type { Clock } from "../../clock.ts";
+import type { Clock } from "../clock.ts";
 
 /** Calls back at the earliest of the times that it was set to. */
 export class Alarm {

@@ -49,6 +49,12 @@ export async function loadModule(url: string, text?: string): Promise<ModelModul
   const model = modelOf(file, exported);
   const name = model.name ?? nameOf(file);
   const version = model.version ?? hash.slice(0, 8);
+  for (const [field, value] of Object.entries({ name, version })) {
+    if (isNameable(value)) continue;
+    imported.inUse = false;
+    const what = `the model's ${field} must be text of at least one character, without line breaks and other control characters`;
+    throw new ConfigError([{ where: file, what }]);
+  }
   return { model, identity: { name, version }, release: () => void (imported.inUse = false) };
 }
 
@@ -60,6 +66,11 @@ export async function moduleText(url: string): Promise<string> {
   } catch (error) {
     throw new ConfigError([{ where: file, what: `the model can't be read: ${messageOf(error)}` }]);
   }
+}
+
+/** Headers of results and labels of metrics carry it. */
+function isNameable(value: unknown): boolean {
+  return typeof value === "string" && /^\P{Cc}+$/u.test(value);
 }
 
 /** Looks whether a file is a model. Runs its code, but nothing of the model. @throws {ConfigError} when it is none */

@@ -95,11 +95,13 @@ export class Version implements AsyncDisposable {
   async send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
     const { stats, runner } = this;
     const begin = this.#clock.elapsed();
-    countCall(stats, rows.length);
-    const span = this.#tracer?.begin({ model: runner.identity, kind: this.#kind, rows: rows.length, call });
+    // Taken before a model in the worker can change the array.
+    const count = rows.length;
+    countCall(stats, count);
+    const span = this.#tracer?.begin({ model: runner.identity, kind: this.#kind, rows: count, call });
     let failure: string | undefined;
     try {
-      return { outputs: checkRows(await this.#run(rows, call), rows.length), identity: runner.identity };
+      return { outputs: checkRows(await this.#run(rows, call), count), identity: runner.identity };
     } catch (error) {
       failure = classOf(error);
       if (call.signal.aborted || error instanceof VersionGivenUp) throw error;

@@ -1,6 +1,6 @@
 import type { Event } from "../../batch.ts";
 import type { RunContext, Tries } from "../../contracts.ts";
-import { InfrastructureError } from "../../errors.ts";
+import { InfrastructureError, MillraceError, ModelError } from "../../errors.ts";
 import type { ModelIdentity } from "../../model-stats.ts";
 import type { AttemptFunction, CallPolicy, Retried } from "../call.ts";
 import { callWithPolicy } from "../call.ts";
@@ -102,7 +102,7 @@ class Rows {
       refused = [];
       for (let index = 0; index < pending.length; index++) {
         const row = pending[index] as number;
-        const done = this.#put(row, outputs[index], together(before, tries), refused);
+        const done = this.#put(row, outputs[index], { identity, tries: together(before, tries) }, refused);
         if (done && identity !== undefined) markAnswered(this.#events[row] as Event, identity);
       }
       const hopeful = refused.filter(({ error }) => mayPass(error));
@@ -136,9 +136,14 @@ class Rows {
   }
 
   /** Puts an output in its event's place. @returns whether there is one */
-  #put(index: number, output: unknown, tries: Tries, refused: FailedRow[]): boolean {
+  #put(
+    index: number,
+    output: unknown,
+    { identity, tries }: Pick<Answered, "identity"> & Pick<FailedRow, "tries">,
+    refused: FailedRow[],
+  ): boolean {
     if (output instanceof FailedOutput) {
-      refused.push({ index, error: output.error, tries });
+      refused.push({ index, error: toldBy(identity, output.error), tries });
       return false;
     }
     if (this.#policy.argument === "value") {
@@ -153,6 +158,11 @@ class Rows {
       return false;
     }
   }
+}
+
+/** A row's error with the name of the model that gave it, as what a model throws has it. */
+function toldBy(identity: ModelIdentity | undefined, error: unknown): unknown {
+  return identity === undefined || error instanceof MillraceError ? error : new ModelError(identity, error);
 }
 
 /** How often an event was part of a call, over several calls. */

@@ -3,7 +3,8 @@ import { readFile } from "node:fs/promises";
 import { basename, dirname, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { ConfigError, messageOf } from "../errors.ts";
+import { within } from "../clock.ts";
+import { ConfigError, messageOf, PlanError } from "../errors.ts";
 import type { ModelIdentity } from "../model-stats.ts";
 import type { Model } from "../model.ts";
 import { holdModule } from "./held-modules.ts";
@@ -68,15 +69,31 @@ export async function moduleText(url: string): Promise<string> {
   }
 }
 
-/** Headers of results and labels of metrics carry it. */
-function isNameable(value: unknown): boolean {
+/** Whether it can be a model's name or version: headers of results and labels of metrics carry them. */
+export function isNameable(value: unknown): boolean {
   return typeof value === "string" && /^\P{Cc}+$/u.test(value);
 }
 
+/** So long a model's file may take to be imported where it is only looked at: less than the whole check of a task has. Milliseconds. */
+const IMPORTING = 5000;
+
 /** Looks whether a file is a model. Runs its code, but nothing of the model. @throws {ConfigError} when it is none */
 export async function checkModule(url: string): Promise<void> {
-  const { release } = await loadModule(url);
-  release();
+  const loading = loadModule(url).then(({ release }) => release());
+  if (await within(loading, IMPORTING)) return;
+  loading.catch(() => undefined);
+  const what = `the model is not imported after ${IMPORTING / 1000} s: what it waits for belongs into its load`;
+  throw new ConfigError([{ where: fileURLToPath(new URL(url)), what }]);
+}
+
+/**
+ * The path of a model's file.
+ * @param place for errors
+ * @throws {PlanError} when it is not the URL of a file
+ */
+export function modelFile(place: string, url: string): string {
+  if (URL.canParse(url) && url.startsWith("file:")) return fileURLToPath(url);
+  throw new PlanError(`${place}: give the URL of the model's file, as import.meta.resolve("./model.ts") does (got ${JSON.stringify(url)})`);
 }
 
 /** One that is not in use: the first of a file has its own URL, for breakpoints, and later ones a query behind it. */
@@ -95,6 +112,9 @@ function moduleFor(url: string, hash: string): ImportedModule {
 }
 
 function modelOf(file: string, exported: unknown): Model {
+  if (typeof exported === "function" && Function.prototype.toString.call(exported).startsWith("class")) {
+    throw new ConfigError([{ where: file, what: "its default export is a class: export a model, as with defineModel({ predict: … })" }]);
+  }
   if (typeof exported === "function") return { predict: exported as Model["predict"] };
   const model = exported as Partial<Model> | undefined | null;
   if (typeof model === "object" && model !== null && typeof model.predict === "function") return model as Model;

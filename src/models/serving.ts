@@ -15,6 +15,8 @@ import { Version, VersionGivenUp, Voice } from "./versions/version.ts";
 const DRAINING = 30_000;
 /** And so long to unload, before nobody waits for it any more. Milliseconds. */
 const UNLOADING = 10_000;
+/** And so long where a stop waits for it. Milliseconds. */
+const LAST_UNLOADING = 6000;
 /** So long a version may take to load beside the one that serves. Milliseconds. */
 const LOADING = 600_000;
 
@@ -175,7 +177,10 @@ export class Serving implements AsyncDisposable {
     this.#closed.resolve();
     await this.#follower?.[Symbol.asyncDispose]();
     await this.#last;
-    await this.#current[Symbol.asyncDispose]();
+    const { clock, logger } = this.#context;
+    if (await within(this.#current[Symbol.asyncDispose](), LAST_UNLOADING, clock)) return;
+    const { name, version } = this.identity;
+    logger.warn({ model: `${name}@${version}` }, `a model did not unload within ${LAST_UNLOADING / 1000} s: it is left alone`);
   }
 }
 

@@ -1,8 +1,7 @@
-import { fileURLToPath } from "node:url";
-
 import { MillraceError, ModelError } from "../errors.ts";
 import type { AnyModel, Model, ModelRunner, RunnerContext, SpecOf } from "../model.ts";
-import { checkModule, loadModule } from "./load-module.ts";
+import { checkRows } from "../pipeline/infer.ts";
+import { checkModule, loadModule, modelFile } from "./load-module.ts";
 import { typed } from "./place.ts";
 
 /** Options of `worker`. */
@@ -24,7 +23,7 @@ export function worker<M extends AnyModel = Model>(url: string, options: WorkerO
     kind: "worker",
     description: { model: url },
     key: JSON.stringify([url, settings]),
-    files: [fileURLToPath(new URL(url))],
+    files: [modelFile("worker", url)],
     check: () => checkModule(url),
     load: (context) => loadInWorker(url, settings, context),
   });
@@ -35,7 +34,7 @@ export async function loadInWorker(url: string, settings: unknown, { signal }: R
   const { model, identity, release } = await loadModule(url);
   try {
     await model.load?.({ settings, signal });
-    if (model.warmUp !== undefined) await model.predict(model.warmUp, { signal });
+    if (model.warmUp !== undefined) checkRows(await model.predict(model.warmUp, { signal }), model.warmUp.length);
   } catch (error) {
     release();
     throw error instanceof MillraceError ? error : new ModelError(identity, error);
@@ -44,7 +43,7 @@ export async function loadInWorker(url: string, settings: unknown, { signal }: R
     identity,
     types: { inputs: model.inputs, outputs: model.outputs },
     capacity: 1,
-    run: async (rows, call) => await model.predict(rows, { signal: call.signal }),
+    run: async (rows, { signal: given }) => await unlessAborted(model.predict(rows, { signal: given }), given),
     [Symbol.asyncDispose]: async () => {
       try {
         await model.unload?.();
@@ -53,4 +52,26 @@ export async function loadInWorker(url: string, settings: unknown, { signal }: R
       }
     },
   };
+}
+
+/** What never settles must not keep its place when nobody waits for it any more. */
+function unlessAborted<T>(answer: T | PromiseLike<T>, signal: AbortSignal): T | Promise<T> {
+  if (typeof answer !== "object" || answer === null || !("then" in answer)) return answer;
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", giveUp, { once: true });
+    const settled = () => signal.removeEventListener("abort", giveUp);
+    answer.then(
+      (value) => {
+        settled();
+        resolve(value);
+      },
+      (error: unknown) => {
+        settled();
+        // Whatever it threw, as it was.
+        // oxlint-disable-next-line prefer-promise-reject-errors
+        reject(error);
+      },
+    );
+  });
 }

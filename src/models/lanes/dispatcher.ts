@@ -199,7 +199,7 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
     this.#waiting.suspect(again);
     for (const entry of this.entries.values()) {
       if (entry.isOpen) entry.without(lane);
-      else entry.fail(new InfrastructureError(`the ${this.program.noun} that was to load the model ${reason}`));
+      else entry.fail(new InfrastructureError(`the ${this.program.noun} that was to load ${entry.file} ${reason}`));
     }
     if (this.#closed !== undefined) this.#giveUpUnlessServed();
     this.changed(lane);

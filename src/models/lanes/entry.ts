@@ -4,7 +4,7 @@
 import type { Logger } from "../../contracts.ts";
 import { ConfigError, messageOf, MillraceError, ModelError } from "../../errors.ts";
 import type { Model } from "../../model.ts";
-import { FailedOutput } from "../../pipeline/infer.ts";
+import { checkRows, FailedOutput } from "../../pipeline/infer.ts";
 import { loadModule } from "../load-module.ts";
 import type { EntrySpec, LoadedEntry } from "./messages.ts";
 
@@ -32,7 +32,7 @@ async function loadModelEntry(spec: EntrySpec, signal: AbortSignal): Promise<Ent
   const { model, identity, release } = await loadModule(spec.url, spec.text);
   try {
     await model.load?.({ settings: spec.settings, signal });
-    if (model.warmUp !== undefined) await model.predict(model.warmUp, { signal });
+    if (model.warmUp !== undefined) checkRows(await model.predict(model.warmUp, { signal }), model.warmUp.length);
   } catch (error) {
     release();
     throw error instanceof MillraceError ? error : new ModelError(identity, error);

@@ -1,3 +1,5 @@
+import { fileURLToPath } from "node:url";
+
 import { messageOf } from "../../errors.ts";
 import type { CalledEntry, LaneCall } from "./call.ts";
 import type { EntrySpec, LoadedEntry } from "./messages.ts";
@@ -50,6 +52,11 @@ export class HostedEntry implements AsyncDisposable, CalledEntry {
     this.#owner = owner;
     // Whoever opened it may have given up before.
     this.#opening.promise.catch(() => undefined);
+  }
+
+  /** What it is loaded from, for people. */
+  get file(): string {
+    return this.spec.url.startsWith("file:") ? fileURLToPath(this.spec.url) : this.spec.url;
   }
 
   get opening(): Promise<LoadedEntry> {

@@ -1,8 +1,6 @@
-import { fileURLToPath } from "node:url";
-
 import { ConfigError } from "../../errors.ts";
 import type { AnyModel, Model, ModelRunner, RunnerContext, SpecOf } from "../../model.ts";
-import { checkModule } from "../load-module.ts";
+import { checkModule, modelFile } from "../load-module.ts";
 import { typed } from "../place.ts";
 import { loadInWorker } from "../worker.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -36,7 +34,7 @@ export function processes<M extends AnyModel = Model>(url: string, options: Proc
     kind: "processes",
     description: { model: url, processes: options.processes, pool: options.pool },
     key: JSON.stringify([url, options]),
-    files: [fileURLToPath(new URL(url))],
+    files: [modelFile("processes", url)],
     check: () => checkModule(url),
     load: (context) => loadInProcesses(url, options, checked, context),
   });

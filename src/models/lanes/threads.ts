@@ -1,7 +1,5 @@
-import { fileURLToPath } from "node:url";
-
 import type { AnyModel, Model, ModelRunner, RunnerContext, SpecOf } from "../../model.ts";
-import { checkModule } from "../load-module.ts";
+import { checkModule, modelFile } from "../load-module.ts";
 import { typed } from "../place.ts";
 import { loadInWorker } from "../worker.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -39,7 +37,7 @@ export function threads<M extends AnyModel = Model>(url: string, options: Thread
     kind: "threads",
     description: { model: url, threads: options.threads },
     key: JSON.stringify([url, options]),
-    files: [fileURLToPath(new URL(url))],
+    files: [modelFile("threads", url)],
     check: () => checkModule(url),
     load: (context) => loadOnThreads(url, options, checked, context),
   });

@@ -1,9 +1,10 @@
-import { MillraceError, ModelError, PlannedStop } from "../../errors.ts";
+import { ConfigError, MillraceError, ModelError, PlannedStop } from "../../errors.ts";
 import type { ModelIdentity, ModelStats } from "../../model-stats.ts";
 import { countCall, countEnd, countError, noModelStats } from "../../model-stats.ts";
 import type { ModelAnswer, ModelCall, ModelRunner, RunnerContext } from "../../model.ts";
 import { classOf } from "../../pipeline/error-class.ts";
 import { checkRows } from "../../pipeline/infer.ts";
+import { isNameable } from "../load-module.ts";
 import type { Place } from "../place.ts";
 
 /** What versions are loaded with: what they share. */
@@ -63,6 +64,12 @@ export class Version implements AsyncDisposable {
     const events = { restarted: () => void (stats.restarts += 1) };
     const waiting = (reason: string | undefined) => voice.say(reason);
     const runner = await place.load({ ...context, signal: unwanted.signal, waiting, events });
+    const { name, version } = runner.identity;
+    if (!isNameable(name) || !isNameable(version)) {
+      await runner[Symbol.asyncDispose]();
+      const what = `its name and version must be text without line breaks (got ${JSON.stringify(name)}, ${JSON.stringify(version)})`;
+      throw new ConfigError([{ where: `${place.kind} model`, what }]);
+    }
     unwanted.signal.addEventListener("abort", () => context.signal.removeEventListener("abort", follow), { once: true });
     return new Version({ runner, stats, voice }, place.kind, context, unwanted);
   }

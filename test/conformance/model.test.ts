@@ -116,7 +116,8 @@ for (const place of PLACES) {
       it("fails the event of a row that it gives an error for, without another call", async (t) => {
         const { results, errors, attempts } = await ask(t, place, [rowOf(0), [DO.fail, 0, 0], rowOf(2)]);
         assert.deepEqual(results, doubled([rowOf(0), rowOf(2)]));
-        assert.deepEqual(errors, ["infer at 1: RangeError: not this row"]);
+        assert.equal(errors.length, 1);
+        assert.match(errors[0] ?? "", new RegExp(`^infer at 1: RangeError: ${place.told.model}.*not this row$`));
         assert.deepEqual(attempts, [1]);
       });
 

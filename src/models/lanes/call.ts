@@ -1,4 +1,4 @@
-import { InfrastructureError, MillraceError } from "../../errors.ts";
+import { InfrastructureError } from "../../errors.ts";
 
 /** What goes with the input of a call. */
 export interface LaneCall {
@@ -63,6 +63,6 @@ export class LaneTimeoutError extends InfrastructureError {
 }
 
 /** The input of a call can't leave the worker. */
-export class UnsendableError extends MillraceError {
+export class UnsendableError extends Error {
   override readonly name = "UnsendableError";
 }

@@ -146,7 +146,7 @@ export interface Seeds {
 export const FOUND_BY: Readonly<Record<string, Seeds>> = {
   "what is put back behind a timeBy has the watermark of its batch": { first: 237, count: 1 },
   "a partition whose claims crossed is left unread": { first: 872, count: 1 },
-  "results of a redelivered record get ids of their own": { first: 1786, count: 1 },
+  "results of a redelivered record get ids of their own": { first: 2370, count: 1 },
 };
 
 /** What the simulation of a broken build said. */

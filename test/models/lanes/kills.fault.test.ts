@@ -49,8 +49,12 @@ async function underLoad(running: Running, turn: () => unknown = () => undefined
 async function checked(site: Site, running: Running, worker: number, longest: number): Promise<number> {
   const [after] = await running.workers();
   assert.equal(after, worker, "the worker was not restarted");
-  const [task] = await running.tasks();
-  assert.deepEqual([task?.state, task?.instances.map(({ failed }) => failed)], ["running", [0]]);
+  // While none of its threads or processes is ready it waits, and tells so.
+  const task = await running.until("the task runs", async () => (await running.tasks()).find(({ state }) => state === "running"));
+  assert.deepEqual(
+    task.instances.map(({ failed }) => failed),
+    [0],
+  );
   const children = descendants(running.pid);
   assert.equal((await running.stop()).code, 0, running.output);
   assert.ok(longest < LONGEST_PAUSE, `the longest pause was ${longest} ms`);

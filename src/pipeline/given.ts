@@ -19,3 +19,13 @@ export function callableOf<F>(name: string, given: unknown): F {
     `step "${name}": its function must give one result or a promise of it, and a generator gives many; see flatMap and via`,
   );
 }
+
+/**
+ * An option that counts something.
+ * @param what names it in the error: `step "score": maxInFlight`
+ * @throws PlanError when it is no whole number, or less than `least`
+ */
+export function wholeNumber(what: string, given: number, least = 1): number {
+  if (!Number.isInteger(given) || given < least) throw new PlanError(`${what} must be a whole number, ${least} or more (got ${given})`);
+  return given;
+}

@@ -2,12 +2,12 @@ import type { Event } from "../batch.ts";
 import type { RunContext, Step } from "../contracts.ts";
 import type { Duration } from "../duration.ts";
 import { milliseconds } from "../duration.ts";
-import { PlanError } from "../errors.ts";
 import type { ModelIdentity } from "../model-stats.ts";
 import type { Batching, PlannedModel } from "../model.ts";
 import type { Attempt, CallFunction, CallOptions, CallPolicy } from "./call.ts";
 import { attemptsOf } from "./call.ts";
 import { eventCalls } from "./event-calls.ts";
+import { wholeNumber } from "./given.ts";
 import type { Answerer } from "./inference/answerer.ts";
 
 export { checkRows, failed, FailedOutput, RowCountError } from "./inference/answers.ts";
@@ -39,17 +39,11 @@ const DEFAULT_QUEUED_BYTES = 64 * 1024 * 1024;
 /** @throws PlanError when an option is out of its range */
 export function batchingOf(step: string, { batch = {} }: InferOptions): Batching {
   return {
-    maxSize: wholeNumber(step, "batch.maxSize", batch.maxSize ?? DEFAULT_ROWS),
+    maxSize: wholeNumber(`step "${step}": batch.maxSize`, batch.maxSize ?? DEFAULT_ROWS),
     maxDelay: milliseconds(batch.maxDelay ?? 0, `step "${step}": batch.maxDelay`),
-    maxQueuedRows: wholeNumber(step, "batch.maxQueuedRows", batch.maxQueuedRows ?? DEFAULT_QUEUED_ROWS),
-    maxQueuedBytes: wholeNumber(step, "batch.maxQueuedBytes", batch.maxQueuedBytes ?? DEFAULT_QUEUED_BYTES),
+    maxQueuedRows: wholeNumber(`step "${step}": batch.maxQueuedRows`, batch.maxQueuedRows ?? DEFAULT_QUEUED_ROWS),
+    maxQueuedBytes: wholeNumber(`step "${step}": batch.maxQueuedBytes`, batch.maxQueuedBytes ?? DEFAULT_QUEUED_BYTES),
   };
-}
-
-function wholeNumber(step: string, option: string, given: number): number {
-  if (!Number.isInteger(given) || given < 1)
-    throw new PlanError(`step "${step}": ${option} must be a whole number, 1 or more (got ${given})`);
-  return given;
 }
 
 /** What a step asks for the rows of a call. */

@@ -3,9 +3,10 @@ import { createHash } from "node:crypto";
 import { positiveMilliseconds } from "../../duration.ts";
 import { messageOf, PlanError } from "../../errors.ts";
 import type { ModelSpec } from "../../model.ts";
+import { wholeNumber } from "../../pipeline/given.ts";
 import { breakerPolicy } from "../circuit-breaker.ts";
 import { placed } from "../place.ts";
-import type { HttpBatchOptions, HttpLimits, HttpRequests, HttpRowOptions } from "./options.ts";
+import type { HttpBatchOptions, HttpRequests, HttpRowOptions } from "./options.ts";
 import { targetOf } from "./request.ts";
 import type { HttpPlan } from "./runner.ts";
 import { loadHttp } from "./runner.ts";
@@ -37,9 +38,9 @@ export function http(options: HttpRowOptions<unknown, unknown> | HttpBatchOption
     identity,
     requests,
     rows: options.rows ?? "one",
-    concurrency: wholeNumber(where, "concurrency", options.concurrency ?? 32),
+    concurrency: wholeNumber(`${where}: concurrency`, options.concurrency ?? 32),
     timeout: positiveMilliseconds(options.timeout ?? "30s", `${where}: timeout`),
-    maxReplyBytes: wholeNumber(where, "maxReplyBytes", options.maxReplyBytes ?? DEFAULT_REPLY_BYTES),
+    maxReplyBytes: wholeNumber(`${where}: maxReplyBytes`, options.maxReplyBytes ?? DEFAULT_REPLY_BYTES),
     breaker: options.breaker === "off" ? undefined : breakerPolicy(where, options.breaker),
   };
   return placed({
@@ -65,11 +66,6 @@ function nameOf(shown: string | undefined): string {
   if (shown === undefined) return "http";
   const { host, pathname } = new URL(shown);
   return host + pathname.replace(/\/$/, "");
-}
-
-function wholeNumber(where: string, option: keyof HttpLimits, given: number): number {
-  if (Number.isInteger(given) && given >= 1) return given;
-  throw new PlanError(`${where}: ${option} must be a whole number, 1 or more (got ${given})`);
 }
 
 /** Numbers what can't be compared: two functions may do different things though they read alike. */

@@ -2,6 +2,7 @@ import type { Duration } from "../../duration.ts";
 import { positiveMilliseconds } from "../../duration.ts";
 import { messageOf, PlanError } from "../../errors.ts";
 import type { RunnerContext } from "../../model.ts";
+import { wholeNumber as countOf } from "../../pipeline/given.ts";
 
 /** Options of both `threads` and `processes`. */
 export interface LaneOptions {
@@ -51,9 +52,7 @@ export function checkedLaneOptions(place: string, options: LaneOptions): Checked
 
 /** @throws {PlanError} when it is given and no whole number, or smaller */
 export function wholeNumber(place: string, option: string, given: number | undefined, least: number): number | undefined {
-  if (given !== undefined && (!Number.isInteger(given) || given < least))
-    throw new PlanError(`${place}: ${option} must be a whole number, ${least} or more (got ${given})`);
-  return given;
+  return given === undefined ? undefined : countOf(`${place}: ${option}`, given, least);
 }
 
 /** How many threads or processes a model gets; 0: it runs in the worker itself, as it does where a debugger is to stop in it. */

@@ -3,6 +3,7 @@ import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { Duration } from "../../duration.ts";
 import { positiveMilliseconds } from "../../duration.ts";
 import { PlanError } from "../../errors.ts";
+import { wholeNumber } from "../../pipeline/given.ts";
 import { redact } from "../../secrets.ts";
 import type { CircuitBreakerOptions, BreakerPolicy } from "../circuit-breaker.ts";
 import { breakerPolicy } from "../circuit-breaker.ts";
@@ -96,8 +97,8 @@ export function remoteModel(options: OpenInferenceOptions): RemoteModel {
     headers,
     hide: (text) => redact(text, secrets),
     timeout: positiveMilliseconds(timeout, "openInference: timeout"),
-    maxReplyBytes: wholeNumber("maxReplyBytes", maxReplyBytes),
-    maxInFlight: wholeNumber("maxInFlight", maxInFlight),
+    maxReplyBytes: wholeNumber("openInference: maxReplyBytes", maxReplyBytes),
+    maxInFlight: wholeNumber("openInference: maxInFlight", maxInFlight),
     binary: options.binary,
     breaker: breakerPolicy("openInference", options.breaker),
   };
@@ -157,10 +158,4 @@ function checkTensors(option: "inputs" | "outputs", tensors: readonly TensorType
     if (!isShape) throw new PlanError(`${where} must have the shape of one row: whole numbers, or -1 where any size will do`);
   }
   return tensors;
-}
-
-function wholeNumber(option: string, given: number): number {
-  if (!Number.isInteger(given) || given < 1)
-    throw new PlanError(`openInference: ${option} must be a whole number, 1 or more (got ${given})`);
-  return given;
 }

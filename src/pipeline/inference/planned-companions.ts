@@ -4,7 +4,7 @@ import { PlanError } from "../../errors.ts";
 import type { PlannedModel } from "../../model.ts";
 import type { CallFunction, CallPolicy } from "../call.ts";
 import { callPolicy } from "../call.ts";
-import { callableOf } from "../given.ts";
+import { callableOf, wholeNumber } from "../given.ts";
 import type { Asking, InferOptions } from "../infer.ts";
 import { askFunction, askModel, batchingOf } from "../infer.ts";
 import type { PlannedStep } from "../plan.ts";
@@ -101,7 +101,7 @@ function plannedCanary(step: CompanionStep, options: CanaryOptions<unknown, unkn
   const limits: CanaryLimits = {
     maxErrorRate: part(at("maxErrorRate"), options.maxErrorRate ?? 0.05),
     window: positiveMilliseconds(options.window ?? "1m", at("window")),
-    minRows: whole(at("minRows"), options.minRows ?? 20),
+    minRows: wholeNumber(at("minRows"), options.minRows ?? 20),
     retryAfter: options.retryAfter === undefined ? undefined : milliseconds(options.retryAfter, at("retryAfter")),
   };
   const canary = other(step, "canary", options.model);
@@ -170,7 +170,7 @@ function plannedShadow(step: CompanionStep, options: ShadowOptions<unknown, unkn
   const plan: ShadowPlan = {
     policy: { ...model.policy, attempts: 1, timeout: timeout ?? deadline },
     maxSize: model.maxSize,
-    maxQueued: whole(`${where}.maxQueued`, options.maxQueued ?? 1024),
+    maxQueued: wholeNumber(`${where}.maxQueued`, options.maxQueued ?? 1024),
     write,
     differs,
   };
@@ -187,11 +187,6 @@ function plannedShadow(step: CompanionStep, options: ShadowOptions<unknown, unkn
 
 function part(what: string, given: number): number {
   if (typeof given !== "number" || !(given >= 0 && given <= 1)) throw new PlanError(`${what} must be from 0 to 1 (got ${given})`);
-  return given;
-}
-
-function whole(what: string, given: number): number {
-  if (!Number.isInteger(given) || given < 1) throw new PlanError(`${what} must be a whole number, 1 or more (got ${given})`);
   return given;
 }
 

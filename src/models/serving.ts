@@ -9,7 +9,7 @@ import type { Contents } from "./versions/file-contents.ts";
 import { contentsOf } from "./versions/file-contents.ts";
 import { FileFollower } from "./versions/file-follower.ts";
 import type { ServingContext } from "./versions/version.ts";
-import { Version, VersionGivenUp, Voice } from "./versions/version.ts";
+import { Version, Voice } from "./versions/version.ts";
 
 /** So long a version that another has replaced may take for the calls that it has under way; then the new one does them. Milliseconds. */
 const DRAINING = 30_000;
@@ -81,14 +81,8 @@ export class Serving implements AsyncDisposable {
   }
 
   /** Sends joined rows to the version that serves now. */
-  async send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
-    try {
-      return await this.#current.send(rows, call);
-    } catch (error) {
-      if (!(error instanceof VersionGivenUp)) throw error;
-      call.signal.throwIfAborted();
-      return await this.send(rows, call);
-    }
+  send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
+    return this.#current.send(rows, call);
   }
 
   /**
@@ -162,7 +156,7 @@ export class Serving implements AsyncDisposable {
     const { clock, logger } = this.#context;
     if (!(await within(Promise.race([old.drained(), this.#closed.promise]), DRAINING, clock))) {
       logger.warn({ model: name }, `the old version of a model has not answered within ${DRAINING / 1000} s: the new one is asked again`);
-      old.giveUp();
+      old.giveUp((rows, call) => this.send(rows, call));
     }
     try {
       if (!(await within(old[Symbol.asyncDispose](), UNLOADING, clock)))

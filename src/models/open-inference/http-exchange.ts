@@ -5,6 +5,7 @@ import type { Dispatcher } from "undici";
 import type { Clock } from "../../clock.ts";
 import { messageOf, RefusedError } from "../../errors.ts";
 import { RetryableError } from "../../pipeline/retry.ts";
+import { atTurnEnd } from "./turn-end.ts";
 
 /** A request, to be sent over a pool of its origin. */
 export interface HttpRequest {
@@ -55,12 +56,12 @@ export function exchange(pool: Dispatcher, request: HttpRequest, limits: Exchang
       reject(signal.reason as Error);
       return;
     }
-    const running = new Exchange(limits, resolve, reject);
+    const started = new Exchange(limits, resolve, reject);
     try {
       const { method, path, headers, body = null } = request;
-      pool.dispatch({ method, path, headers, body }, running);
+      pool.dispatch({ method, path, headers, body }, started);
     } catch (error) {
-      running.onResponseError(undefined, error as Error);
+      started.onResponseError(undefined, error as Error);
     }
   });
 }
@@ -82,6 +83,9 @@ function underWay(signal: AbortSignal): Set<Exchange> {
   return exchanges;
 }
 
+/** Exchanges that are under way in this process. */
+let running = 0;
+
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #limits: ExchangeLimits;
   readonly #resolve: (reply: HttpReply) => void;
@@ -101,6 +105,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const timeout = Math.ceil(limits.timeout);
     this.#cancelTimer = limits.clock.after(timeout, () => this.#late(timeout), "deadline");
     underWay(limits.signal).add(this);
+    running += 1;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -130,7 +135,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (!this.#settle()) return;
     const [first] = this.#chunks;
     const body = first !== undefined && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#length);
-    this.#resolve({ status: this.#status, headers: this.#headers, body });
+    const reply = { status: this.#status, headers: this.#headers, body };
+    if (running === 0) this.#resolve(reply);
+    else atTurnEnd(() => this.#resolve(reply));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
@@ -160,6 +167,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #settle(): boolean {
     if (this.#settled) return false;
     this.#settled = true;
+    running -= 1;
     this.#cancelTimer();
     underWay(this.#limits.signal).delete(this);
     return true;

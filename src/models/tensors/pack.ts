@@ -51,7 +51,7 @@ interface InputValues {
 /** Takes the objects apart that have values by input. */
 function valuesByInput(rows: readonly unknown[], declared: readonly TensorType[], bad: BadRow[]): InputValues {
   const [only] = declared;
-  if (declared.length === 1 && only !== undefined && !rows.some(isRecord)) return { rows: Array.from(rows.keys()), columns: [rows] };
+  if (declared.length === 1 && only !== undefined && !rows.some(isRecord)) return { rows: indexesOf(rows), columns: [rows] };
   const columns = declared.map((): unknown[] => []);
   const kept: number[] = [];
   for (const [index, row] of rows.entries()) {
@@ -67,6 +67,13 @@ function valuesByInput(rows: readonly unknown[], declared: readonly TensorType[]
     kept.push(index);
   }
   return { rows: kept, columns };
+}
+
+/** 0, 1, 2 …: a loop, since each call of a model makes one. */
+function indexesOf({ length }: readonly unknown[]): readonly number[] {
+  const indexes: number[] = [];
+  for (let index = 0; index < length; index++) indexes.push(index);
+  return indexes;
 }
 
 /** Packs rows whose inputs have the same dimensions. Adds to `bad`, which it keeps in rising order. */

@@ -1,6 +1,7 @@
 import { ModelError } from "../../errors.ts";
 import type { ModelIdentity } from "../../model-stats.ts";
 import { failed } from "../../pipeline/infer.ts";
+import type { Packing } from "./pack.ts";
 import { packRows } from "./pack.ts";
 import type { PackingMemory } from "./packing-memory.ts";
 import type { Tensor, TensorType } from "./tensor.ts";
@@ -23,12 +24,25 @@ export interface TensorModel {
  * Asks a model over tensors for rows: a row that is no input of it fails alone, the others are answered.
  * @returns one output for each row, in order
  */
-export async function predictRows(model: TensorModel, rows: readonly unknown[]): Promise<ArrayLike<unknown>> {
-  using memory = model.memory?.borrow();
-  const { packed, bad } = packRows(rows, model.inputs, memory?.allocate ?? model.allocate);
-  const [first] = packed;
-  if (first !== undefined && first.rows.length === rows.length) return unpackRows(await model.run(first.tensors, rows.length), rows.length);
-  const outputs: unknown[] = Array.from({ length: rows.length });
+export function predictRows(model: TensorModel, rows: readonly unknown[]): Promise<ArrayLike<unknown>> {
+  return model.memory === undefined ? predictPacked(model, rows, model.allocate) : predictIn(model.memory, model, rows);
+}
+
+async function predictIn(kept: PackingMemory, model: TensorModel, rows: readonly unknown[]): Promise<ArrayLike<unknown>> {
+  using memory = kept.borrow();
+  return await predictPacked(model, rows, memory?.allocate ?? model.allocate);
+}
+
+function predictPacked(model: TensorModel, rows: readonly unknown[], allocate: AllocateData | undefined): Promise<ArrayLike<unknown>> {
+  const packing = packRows(rows, model.inputs, allocate);
+  const [first] = packing.packed;
+  if (first === undefined || first.rows.length < rows.length) return predictApart(model, rows.length, packing);
+  return model.run(first.tensors, rows.length).then((outputs) => unpackRows(outputs, rows.length));
+}
+
+/** Where rows are of several shapes, or bad. */
+async function predictApart(model: TensorModel, count: number, { packed, bad }: Packing): Promise<ArrayLike<unknown>> {
+  const outputs: unknown[] = Array.from({ length: count });
   for (const { index, error } of bad) outputs[index] = failed(new ModelError(model.identity, error));
   for (const { tensors, rows: indexes } of packed) {
     // One after the other: whoever asks knows how many calls the model takes at a time.

@@ -10,8 +10,14 @@ import type { Place } from "../place.ts";
 /** What versions are loaded with: what they share. */
 export type ServingContext = Omit<RunnerContext, "events">;
 
-/** The version that had a call was given up before it answered: another is to answer it. */
-export class VersionGivenUp extends Error {}
+/** Has rows answered by a version. */
+export type Send = (rows: readonly unknown[], call: ModelCall) => Promise<ModelAnswer>;
+
+/** Gives a call that is under way to another version. */
+type GiveUp = (another: Send) => void;
+
+/** How traces tell of a call that was given to another version. */
+const GIVEN_UP = "VersionGivenUp";
 
 /** What a version says of why it can't work now: heard once it serves. */
 export class Voice {
@@ -51,8 +57,8 @@ export class Version implements AsyncDisposable {
   readonly #clock: RunnerContext["clock"];
   readonly #tracer: RunnerContext["tracer"];
   readonly #unwanted: AbortController;
-  /** Of the calls under way: each is ended by it. */
-  readonly #calls = new Set<(reason: VersionGivenUp) => void>();
+  /** One for each call under way. */
+  readonly #calls = new Set<GiveUp>();
   #quiet: PromiseWithResolvers<void> | undefined;
 
   static async load(place: Place, context: ServingContext, voice: Voice): Promise<Version> {
@@ -98,47 +104,51 @@ export class Version implements AsyncDisposable {
     return this.#calls.size;
   }
 
-  /** @throws {VersionGivenUp} when it is given up before it has answered */
-  async send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
+  send(rows: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {
     const { stats, runner } = this;
     const begin = this.#clock.elapsed();
     // Taken before a model in the worker can change the array.
     const count = rows.length;
     countCall(stats, count);
     const span = this.#tracer?.begin({ model: runner.identity, kind: this.#kind, rows: count, call });
-    let failure: string | undefined;
-    try {
-      return { outputs: checkRows(await this.#run(rows, call), count), identity: runner.identity };
-    } catch (error) {
-      failure = classOf(error);
-      if (call.signal.aborted || error instanceof VersionGivenUp) throw error;
-      countError(stats, failure);
-      throw error instanceof MillraceError ? error : new ModelError(runner.identity, error);
-    } finally {
-      countEnd(stats, (this.#clock.elapsed() - begin) / 1000);
-      span?.end(failure);
-    }
-  }
-
-  #run(rows: readonly unknown[], call: ModelCall): Promise<ArrayLike<unknown>> {
+    // One promise, settled from inside: each that is put around it costs a small call more than its counting does.
     return new Promise((resolve, reject) => {
-      this.#calls.add(reject);
-      const over = () => {
-        this.#calls.delete(reject);
+      const over = (failure: string | undefined) => {
+        this.#calls.delete(giveUp);
         if (this.#calls.size === 0) this.#quiet?.resolve();
+        countEnd(stats, (this.#clock.elapsed() - begin) / 1000);
+        span?.end(failure);
       };
-      this.runner.run(rows, call).then(
-        (outputs) => {
-          over();
-          resolve(outputs);
-        },
-        (error: unknown) => {
-          over();
-          // Whatever ended it, as it was.
-          // oxlint-disable-next-line prefer-promise-reject-errors
-          reject(error);
-        },
-      );
+      const giveUp: GiveUp = (ask) => {
+        over(GIVEN_UP);
+        if (call.signal.aborted) reject(call.signal.reason as Error);
+        else resolve(ask(rows, call));
+      };
+      const failed = (error: unknown) => {
+        if (!this.#calls.has(giveUp)) return;
+        const failure = classOf(error);
+        over(failure);
+        if (!call.signal.aborted) countError(stats, failure);
+        // What ended a call that was given up goes on as it was.
+        reject(call.signal.aborted || error instanceof MillraceError ? (error as Error) : new ModelError(runner.identity, error));
+      };
+      const answered = (outputs: ArrayLike<unknown>) => {
+        if (!this.#calls.has(giveUp)) return;
+        try {
+          checkRows(outputs, count);
+        } catch (error) {
+          failed(error);
+          return;
+        }
+        over(undefined);
+        resolve({ outputs, identity: runner.identity });
+      };
+      this.#calls.add(giveUp);
+      try {
+        runner.run(rows, call).then(answered, failed);
+      } catch (error) {
+        failed(error);
+      }
     });
   }
 
@@ -149,11 +159,9 @@ export class Version implements AsyncDisposable {
     await this.#quiet.promise;
   }
 
-  /** Ends the calls that are under way, for another version to answer them. */
-  giveUp(): void {
-    const reason = new VersionGivenUp();
-    for (const end of this.#calls) end(reason);
-    this.#calls.clear();
+  /** Gives the calls that are under way to another version. Whatever this one answers yet is not heard. */
+  giveUp(another: Send): void {
+    for (const give of this.#calls) give(another);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

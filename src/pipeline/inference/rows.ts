@@ -38,8 +38,11 @@ export class ModelAnswerer implements Answerer {
     this.#search = search;
   }
 
-  async answer(events: Event[], rows: readonly number[]): Promise<readonly FailedRow[]> {
-    if (rows.length <= this.#maxSize) return await this.#call(events, rows);
+  answer(events: Event[], rows: readonly number[]): Promise<readonly FailedRow[]> {
+    return rows.length <= this.#maxSize ? this.#call(events, rows) : this.#callInParts(events, rows);
+  }
+
+  async #callInParts(events: Event[], rows: readonly number[]): Promise<readonly FailedRow[]> {
     const calls: Promise<readonly FailedRow[]>[] = [];
     for (let first = 0; first < rows.length; first += this.#maxSize)
       calls.push(this.#call(events, rows.slice(first, first + this.#maxSize)));
@@ -82,12 +85,9 @@ class Rows {
     this.#search = search;
     this.#run = run;
     // The number of rows is checked inside the attempt, so that a wrong answer is tried again like any other failure.
-    this.#ask = async (rows, attempt) => {
-      const { outputs, identity } = await ask(
-        rows.map((row) => events[row] as Event),
-        attempt,
-      );
-      return { outputs: checkRows(outputs, rows.length), identity };
+    this.#ask = (rows, attempt) => {
+      const asked = rows.map((row) => events[row] as Event);
+      return ask(asked, attempt).then(({ outputs, identity }) => ({ outputs: checkRows(outputs, asked.length), identity }));
     };
   }
 

@@ -1,6 +1,6 @@
 /**
- * Sends calls to lanes: threads or child processes that host modules. What is waiting for a lane goes to it in one message, and what
- * is done comes back in one. A lane that dies or hangs is replaced, and what it had in flight is given to another.
+ * Sends calls to lanes: threads or child processes that host modules. What is waiting for a lane goes to it in a few messages of many
+ * calls, and what is done comes back in as few. A lane that dies or hangs is replaced, and what it had in flight is given to another.
  *
  * How to use it:
  *
@@ -28,6 +28,7 @@ import type { LaneOwner } from "./lane.ts";
 import { Lane } from "./lane.ts";
 import { LateCalls } from "./late-calls.ts";
 import type { EntrySpec, Otherwise, RepliesMessage } from "./messages.ts";
+import { callsPerMessage } from "./messages.ts";
 import { asBuffers } from "./packing.ts";
 import type { PortableError } from "./portable-error.ts";
 import { revived } from "./portable-error.ts";
@@ -65,6 +66,7 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
   readonly entries = new Map<number, HostedEntry>();
   /** How many calls are worked on at a time. */
   readonly capacity: number;
+  readonly callsPerMessage: number;
   readonly #redeliver: number;
   readonly #lanes: readonly Lane[];
   readonly #waiting: WaitingCalls;
@@ -82,6 +84,7 @@ export class Dispatcher implements AsyncDisposable, LaneOwner {
     this.logger = options.logger;
     this.random = options.random ?? Math.random;
     this.capacity = lanes * maxInFlight;
+    this.callsPerMessage = callsPerMessage(maxInFlight);
     this.#redeliver = redeliver;
     this.#waiting = new WaitingCalls(maxInFlight);
     this.#lanes = Array.from({ length: lanes }, () => new Lane(this));

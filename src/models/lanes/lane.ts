@@ -5,7 +5,6 @@ import { backoff } from "../../pipeline/retry.ts";
 import type { Call } from "./call.ts";
 import { UnsendableError } from "./call.ts";
 import type { EntrySpec, FromLane, LoadedEntry } from "./messages.ts";
-import { CALLS_PER_MESSAGE } from "./messages.ts";
 import type { PortableError } from "./portable-error.ts";
 import { portable } from "./portable-error.ts";
 import type { LanePort, LaneProgram } from "./program.ts";
@@ -15,6 +14,8 @@ export interface LaneOwner {
   readonly program: LaneProgram;
   readonly logger: Logger;
   readonly random: () => number;
+  /** At the most. */
+  readonly callsPerMessage: number;
   /** What each lane loads before it is ready. */
   readonly entries: ReadonlyMap<number, { readonly spec: EntrySpec; loaded(loaded: LoadedEntry): void }>;
   /** Something about it changed: what it has loaded, or why it can't work. */
@@ -114,8 +115,9 @@ export class Lane {
     const { outgoing } = this;
     if (outgoing.length === 0) return;
     if (this.inFlight.size === 0) this.heardAt = systemClock.elapsed();
-    for (let from = 0; from < outgoing.length; from += CALLS_PER_MESSAGE) {
-      const calls = outgoing.length <= CALLS_PER_MESSAGE ? outgoing : outgoing.slice(from, from + CALLS_PER_MESSAGE);
+    const { callsPerMessage: most } = this.#owner;
+    for (let from = 0; from < outgoing.length; from += most) {
+      const calls = outgoing.length <= most ? outgoing : outgoing.slice(from, from + most);
       try {
         this.#post(calls);
       } catch (error) {

@@ -62,5 +62,12 @@ export type Otherwise =
   /** Some rows failed: `index, error` of each; undefined stands in their place. */
   | readonly ["some", outputs: unknown, ...failed: (number | PortableError)[]];
 
-/** The most calls in one message: more gain nothing, and the first of them would wait for the last. */
-export const CALLS_PER_MESSAGE = 64;
+/** Messages that a lane can have under way when it has all the calls that it takes: while it works on one, the answers of another are passed on. */
+const MESSAGES_UNDER_WAY = 4;
+/** More calls in one message gain nothing, and the first of them would wait for the last. */
+const MOST_PER_MESSAGE = 64;
+
+/** How many calls go in one message at the most. @param maxInFlight calls in one lane at a time */
+export function callsPerMessage(maxInFlight: number): number {
+  return Math.min(MOST_PER_MESSAGE, Math.max(2, Math.ceil(maxInFlight / MESSAGES_UNDER_WAY)));
+}

@@ -1,3 +1,5 @@
+import { onAbort } from "./on-abort.ts";
+
 /** Time as the program sees it, so that tests can put a virtual clock in its place. */
 export interface Clock {
   /** Milliseconds since the epoch, by the machine's clock: it may be set, forward or back. */
@@ -47,9 +49,9 @@ export function sleep(ms: number, signal: AbortSignal, clock: Clock = systemCloc
       reject(signal.reason as Error);
     };
     const cancel = clock.after(ms, () => {
-      signal.removeEventListener("abort", abort);
+      unwatch();
       resolve();
     });
-    signal.addEventListener("abort", abort, { once: true });
+    const unwatch = onAbort(signal, abort);
   });
 }

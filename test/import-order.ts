@@ -4,6 +4,8 @@
  */
 const LAYERS: readonly (readonly string[])[] = [
   [
+    "abortable",
+    "bag",
     "batch",
     "broker-offsets",
     "checkpoint-settings",
@@ -22,8 +24,10 @@ const LAYERS: readonly (readonly string[])[] = [
     "json-numbers",
     "model-stats",
     "near-miss",
+    "on-abort",
     "result-ids",
     "secrets",
+    "silence",
     "tokens",
     "tracing",
     "values",

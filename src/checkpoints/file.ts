@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join } from "node:path";
 
+import { abortable } from "../abortable.ts";
 import type { CheckpointClaim, CheckpointName, CheckpointStore, StoredCheckpoint } from "../checkpoint-store.ts";
 import type { Logger } from "../contracts.ts";
 import { ConfigError, InfrastructureError, messageOf } from "../errors.ts";
@@ -32,7 +33,7 @@ import {
   syncFolder,
 } from "./folder.ts";
 import { byName, safeName } from "./names.ts";
-import { orAborted, Turns } from "./turns.ts";
+import { Turns } from "./turns.ts";
 
 /** Begins the names of folders that are being deleted; no encoded name of a task begins so. */
 const REMOVED = "=-removed-";
@@ -86,7 +87,7 @@ export class FileCheckpointStore implements CheckpointStore {
 
   async part(name: CheckpointName, id: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const path = join(this.#folderOf(name), partFile(id));
-    const bytes = await orAborted(bytesOf(path), signal);
+    const bytes = await abortable(bytesOf(path), signal);
     if (bytes === undefined) return undefined;
     const part = unsealed("part", bytes, path);
     if (part === undefined) this.#logger.warn({ file: path }, "a part of a checkpoint is damaged");

@@ -1,3 +1,5 @@
+import { abortable } from "../abortable.ts";
+
 /**
  * Runs work one after another. Who gives up is told at once, but what was begun may go on: the next one waits for it, so that a
  * late write can't undo a newer one.
@@ -12,18 +14,8 @@ export class Turns {
       return work();
     });
     this.#last = turn.catch(() => undefined);
-    return orAborted(turn, signal);
+    return abortable(turn, signal);
   }
-}
-
-/** The promise's outcome, or the signal's reason as soon as it aborts. */
-export function orAborted<R>(promise: Promise<R>, signal: AbortSignal): Promise<R> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
 
 /** Calls `work` for every item, at most `most` at a time; rejects with the first failure when all that were begun have ended. */

@@ -3,6 +3,7 @@ import { NO_WATERMARK } from "../batch.ts";
 import type { Clock } from "../clock.ts";
 import type { CommitRights, Partition } from "../contracts.ts";
 import { OwnershipLostError } from "../errors.ts";
+import { Silence } from "../silence.ts";
 import type { RecordValue } from "./consumer.ts";
 import type { MemberOf } from "./driver.ts";
 import type { RecordChunk } from "./record-chunk.ts";
@@ -45,6 +46,8 @@ export interface PartitionSettings {
   readonly holder?: (MemberOf & { readonly group: string }) | undefined;
 }
 
+type Arrival = "something" | "nothing";
+
 /** A partition from its assignment until it is disposed of: the records that wait for its pipeline, and its position. */
 export class AssignedPartition implements Partition<RecordValue> {
   readonly topic: string;
@@ -54,7 +57,6 @@ export class AssignedPartition implements Partition<RecordValue> {
   readonly edition: string | undefined;
   readonly rights: CommitRights | undefined;
   readonly #owner: PartitionOwner;
-  readonly #clock: Clock;
   readonly #maxWaiting: number;
   readonly #lost = new AbortController();
   readonly #disposed = Promise.withResolvers<void>();
@@ -65,7 +67,9 @@ export class AssignedPartition implements Partition<RecordValue> {
   #disposal: Promise<void> | undefined;
   #over = false;
   #failure: unknown;
-  #wake: (() => void) | undefined;
+  /** Ends a wait. */
+  #wake: ((arrival?: Arrival) => void) | undefined;
+  readonly #silence: Silence;
   /** The position of what was yielded last. */
   #position: Position = 0;
   /** Where it began. */
@@ -86,7 +90,7 @@ export class AssignedPartition implements Partition<RecordValue> {
     this.edition = settings.edition;
     this.#owner = owner;
     this.#maxWaiting = settings.maxWaiting;
-    this.#clock = settings.clock;
+    this.#silence = new Silence(settings.clock, IDLE, () => this.#wake?.("nothing"));
     const { holder } = settings;
     this.rights = holder && { ...holder, topic, partition: number, wrote: (position) => this.#wroteElsewhere(position) };
   }
@@ -141,7 +145,7 @@ export class AssignedPartition implements Partition<RecordValue> {
         yield batch;
       } else if (this.#failure !== undefined) {
         throw this.#failure as Error;
-      } else if (!(await this.#arrival())) {
+      } else if ((await this.#arrival()) === "nothing") {
         yield { events: [], position: this.#position, watermark: NO_WATERMARK };
       }
     }
@@ -200,17 +204,14 @@ export class AssignedPartition implements Partition<RecordValue> {
     return { events, position: this.#position, watermark: NO_WATERMARK };
   }
 
-  /** @returns false when nothing came for so long that an empty batch is due */
-  #arrival(): Promise<boolean> {
+  /** Waits for records, or for so long that an empty batch is due. */
+  #arrival(): Promise<Arrival> {
     return new Promise((resolve) => {
-      const cancel = this.#clock.after(IDLE, () => {
+      this.#silence.begin();
+      this.#wake = (arrival = "something") => {
         this.#wake = undefined;
-        resolve(false);
-      });
-      this.#wake = () => {
-        this.#wake = undefined;
-        cancel();
-        resolve(true);
+        this.#silence.end();
+        resolve(arrival);
       };
     });
   }
@@ -256,6 +257,7 @@ export class AssignedPartition implements Partition<RecordValue> {
     this.#chunks.length = 0;
     this.#waiting = 0;
     this.#wake?.();
+    this.#silence[Symbol.dispose]();
   }
 
   /** The partition is another's by now, or may be. */

@@ -1,6 +1,7 @@
+import { abortable } from "../abortable.ts";
+import { Bag } from "../bag.ts";
 import { sleep } from "../clock.ts";
 import { InfrastructureError, messageOf, NotReadyError } from "../errors.ts";
-import { abortable } from "./abortable.ts";
 import { Lane, type LaneTopic } from "./lane.ts";
 import { BATCH_OVERHEAD, type OutgoingRecord } from "./outgoing-record.ts";
 import { partitionOfKey, StickyPartition } from "./partitioner.ts";
@@ -26,7 +27,7 @@ export class BatchingProducer implements KafkaProducer {
   readonly #client: ProducerClient;
   readonly #settings: ProducerSettings;
   readonly #topics = new Map<string, Topic>();
-  readonly #jobs = new Set<SendJob>();
+  readonly #jobs = new Bag<SendJob>();
   readonly #watch: NodeJS.Timeout;
 
   constructor(client: ProducerClient, settings: ProducerSettings) {
@@ -54,7 +55,7 @@ export class BatchingProducer implements KafkaProducer {
 
   /** Settles when nobody waits for a record any more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([...this.#jobs].map((job) => job.done));
+    await Promise.allSettled(this.#jobs.all().map((job) => job.done));
     clearInterval(this.#watch);
     await this.#client[Symbol.asyncDispose]();
   }

@@ -152,10 +152,10 @@ export class Lane {
   /** @returns undefined when it was cut short */
   async #attempt(batch: LaneBatch): Promise<Outcome | undefined> {
     this.#attemptSince = performance.now();
-    const cut = new Promise<undefined>((resolve) => {
+    const outcome = await new Promise<Outcome | undefined>((resolve, reject) => {
       this.#wake = () => resolve(undefined);
+      this.#writer.send(batch.records).then(resolve, reject);
     });
-    const outcome = await Promise.race([this.#writer.send(batch.records), cut]);
     this.#wake = undefined;
     this.#attemptSince = undefined;
     if (outcome === undefined) this.#writer.abandon();

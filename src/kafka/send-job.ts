@@ -1,11 +1,14 @@
+import type { InBag } from "../bag.ts";
+import { onAbort } from "../on-abort.ts";
 import type { Lane } from "./lane.ts";
 
 /** One call of `send`: settles when all of its records are confirmed, or when the first of them can't be. */
-export class SendJob {
+export class SendJob implements InBag {
+  slot = 0;
   /** Bytes that its records take up until it is settled. */
   readonly bytes: number;
   readonly done: Promise<void>;
-  readonly #signal: AbortSignal;
+  readonly #unwatch: () => void;
   readonly #released: (job: SendJob) => void;
   readonly #lanes: Lane[] = [];
   #remaining: number;
@@ -17,13 +20,12 @@ export class SendJob {
   constructor(count: number, bytes: number, signal: AbortSignal, released: (job: SendJob) => void) {
     this.bytes = bytes;
     this.#remaining = count;
-    this.#signal = signal;
     this.#released = released;
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    signal.addEventListener("abort", this.#abort);
+    this.#unwatch = onAbort(signal, () => this.fail(signal.reason));
   }
 
   get settled(): boolean {
@@ -49,11 +51,9 @@ export class SendJob {
     for (const lane of this.#lanes) lane.jobSettled();
   }
 
-  readonly #abort = (): void => this.fail(this.#signal.reason);
-
   #settle(): void {
     this.#settled = true;
-    this.#signal.removeEventListener("abort", this.#abort);
+    this.#unwatch();
     this.#released(this);
   }
 }

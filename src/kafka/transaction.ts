@@ -7,11 +7,11 @@
  * so after such a request the identity is renewed before the next transaction, and what is late is refused
  * (https://jepsen.io/analyses/bufstream-0.1.0).
  */
+import { abortable } from "../abortable.ts";
 import type { Position } from "../batch.ts";
 import { type Clock, sleep, within } from "../clock.ts";
 import type { CommitRights } from "../contracts.ts";
 import { InfrastructureError, OwnershipLostError } from "../errors.ts";
-import { abortable } from "./abortable.ts";
 import type { ProducerId } from "./producer-client.ts";
 import { type Target, type TransactionRequests, troubleOf } from "./transaction-requests.ts";
 

@@ -1,3 +1,4 @@
+import { Bag } from "../bag.ts";
 import type { Clock } from "../clock.ts";
 import { InfrastructureError } from "../errors.ts";
 import type { ModelIdentity, ModelStats } from "../model-stats.ts";
@@ -34,7 +35,7 @@ export class Batcher implements AsyncDisposable {
   readonly #turns = new Turns();
   readonly #time = new ShortestTime();
   /** Calls that wait, and those that did and are with the model. */
-  readonly #unsettled = new Set<WaitingCall>();
+  readonly #unsettled = new Bag<WaitingCall>();
   readonly #aborts = new Aborts((signal) => this.#abort(signal));
   /** When a call that waits for others has waited long enough. */
   readonly #due: Alarm;
@@ -234,7 +235,7 @@ export class Batcher implements AsyncDisposable {
 
   /** Nobody waits for the calls with this signal any more. */
   #abort(signal: AbortSignal): void {
-    for (const call of this.#unsettled) {
+    for (const call of this.#unsettled.all()) {
       if (call.call.signal !== signal) continue;
       this.#turns.remove(call);
       call.reject(signal.reason);

@@ -1,5 +1,6 @@
 import { MillraceError, ModelError } from "../errors.ts";
 import type { AnyModel, Model, ModelRunner, RunnerContext, SpecOf } from "../model.ts";
+import { onAbort } from "../on-abort.ts";
 import { checkRows } from "../pipeline/infer.ts";
 import { checkModule, loadModule, modelFile } from "./load-module.ts";
 import { typed } from "./place.ts";
@@ -59,8 +60,7 @@ function unlessAborted<T>(answer: T | PromiseLike<T>, signal: AbortSignal): T | 
   if (typeof answer !== "object" || answer === null || !("then" in answer)) return answer;
   return new Promise((resolve, reject) => {
     const giveUp = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", giveUp, { once: true });
-    const settled = () => signal.removeEventListener("abort", giveUp);
+    const settled = onAbort(signal, giveUp);
     answer.then(
       (value) => {
         settled();

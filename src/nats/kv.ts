@@ -1,9 +1,10 @@
-/** A key-value bucket of JetStream, as the `nats kv` commands see it: entries with revisions, written by compare-and-set. */
 import type { JetStreamManager, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { DiscardPolicy, JetStreamApiError, jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
 import type { NatsConnection as Client } from "@nats-io/transport-node";
 import { headers } from "@nats-io/transport-node";
 
+/** A key-value bucket of JetStream, as the `nats kv` commands see it: entries with revisions, written by compare-and-set. */
+import { abortable } from "../abortable.ts";
 import type { Clock } from "../clock.ts";
 import { within } from "../clock.ts";
 import { ConfigError, InfrastructureError, messageOf, MillraceError } from "../errors.ts";
@@ -132,7 +133,7 @@ export class KvBucket {
     const client = await this.#connected();
     const opened = this.#openedFor(client);
     try {
-      return await orLost(opened.manager.then(request), opened.lost);
+      return await abortable(opened.manager.then(request), opened.lost);
     } catch (error) {
       if (this.#opened?.client === client) this.#opened = undefined;
       throw error instanceof MillraceError ? error : this.#failure(error, client);
@@ -220,16 +221,6 @@ export class KvBucket {
       return new InfrastructureError(`${at}: JetStream refused: ${error.message} (${error.code})`, { cause: error });
     return new InfrastructureError(`${at} does not answer: ${messageOf(error)}`, { cause: error });
   }
-}
-
-/** A request's outcome, or why its connection was lost: a client that is closed may leave a request without an end. */
-function orLost<T>(request: Promise<T>, lost: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(lost.reason as Error);
-    if (lost.aborted) abort();
-    lost.addEventListener("abort", abort, { once: true });
-    request.then(resolve, reject).finally(() => lost.removeEventListener("abort", abort));
-  });
 }
 
 /** Why a bucket would lose what it was given, or undefined. */

@@ -4,6 +4,7 @@ import { createInbox } from "@nats-io/transport-node";
 
 import type { Clock } from "../clock.ts";
 import { InfrastructureError } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 import type { NatsLink } from "./connection.ts";
 import type { Amount } from "./demand.ts";
 import { EncodedHeaders } from "./headers.ts";
@@ -106,13 +107,13 @@ export class Publisher implements AsyncDisposable {
         settle: (error) => {
           if (call.over) return;
           call.over = true;
-          signal.removeEventListener("abort", abort);
+          unwatch();
           if (call.left === 0) return resolve();
           this.#forget(call);
           reject(error);
         },
       };
-      signal.addEventListener("abort", abort, { once: true });
+      const unwatch = onAbort(signal, abort);
       for (const message of messages) this.#queue.push({ message, call });
       this.#pump();
     });

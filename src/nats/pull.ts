@@ -3,6 +3,7 @@ import { createInbox } from "@nats-io/transport-node";
 
 import type { Clock } from "../clock.ts";
 import { messageOf } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 import type { NatsLink } from "./connection.ts";
 import type { Delivery } from "./delivery.ts";
 import { parseDelivery } from "./delivery.ts";
@@ -122,10 +123,10 @@ export class PullSubscription implements AsyncDisposable {
     const wake = () => resolve();
     const cancel = this.#clock.after(ms, wake);
     this.#wake = wake;
-    signal.addEventListener("abort", wake, { once: true });
+    const unwatch = onAbort(signal, wake);
     await promise;
     this.#wake = undefined;
-    signal.removeEventListener("abort", wake);
+    unwatch();
     cancel();
   }
 

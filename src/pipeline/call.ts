@@ -4,6 +4,7 @@ import type { Logger, RunContext, TaskIdentity, Tries } from "../contracts.ts";
 import type { Duration } from "../duration.ts";
 import { positiveMilliseconds } from "../duration.ts";
 import { InfrastructureError, messageOf, PlanError } from "../errors.ts";
+import { onAbort } from "../on-abort.ts";
 import type { ErrorPolicy } from "./error-policy.ts";
 import { mayPass, waitBefore } from "./retry.ts";
 
@@ -203,16 +204,17 @@ function withDeadline<Out>(
     };
     const abort = () => giveUp(run.signal.reason);
     let cancel = () => {};
+    let unwatch = () => {};
     // A call that is given up may never end, and must not leave anything behind.
     const settled = () => {
       cancel();
-      run.signal.removeEventListener("abort", abort);
+      unwatch();
     };
     if (run.signal.aborted) {
       abort();
       return;
     }
-    run.signal.addEventListener("abort", abort, { once: true });
+    unwatch = onAbort(run.signal, abort);
     cancel = startTimeout(policy, until, run.clock, giveUp);
     const failed = (error: unknown) => {
       settled();

@@ -1,10 +1,10 @@
 import { z } from "zod";
 
+import { abortable } from "../abortable.ts";
 import type { Event } from "../batch.ts";
 import type { KafkaConnection } from "../connections.ts";
 import type { Lease, OpenContext, Partition, Refuse, Sink, SinkSpec, Transacted } from "../contracts.ts";
 import { PlannedStop } from "../errors.ts";
-import { abortable } from "../kafka/abortable.ts";
 import type { OutgoingRecord } from "../kafka/outgoing-record.ts";
 import type { KafkaProducer, NewTopic, ProducerSettings, TopicWriter } from "../kafka/producer.ts";
 import { DEFAULT_MAX_MESSAGE_BYTES } from "../kafka/producer.ts";

@@ -1,3 +1,4 @@
+import { abortable } from "../abortable.ts";
 import { sleep } from "../clock.ts";
 import type { OpenContext } from "../contracts.ts";
 import { InfrastructureError, messageOf } from "../errors.ts";
@@ -50,14 +51,4 @@ export class Outage {
     this.#context.waiting(undefined);
     this.#context.logger.info({ sink: this.#system }, "the sink is back");
   }
-}
-
-/** The promise's outcome, or the signal's reason as soon as it aborts. */
-export function abortable<R>(promise: Promise<R>, signal: AbortSignal): Promise<R> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

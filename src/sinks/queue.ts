@@ -1,3 +1,5 @@
+import { onAbort } from "../on-abort.ts";
+
 /** Runs what it is given one after the other, in the order of the calls. */
 export class Queue {
   #last: Promise<unknown> = Promise.resolve();
@@ -13,9 +15,9 @@ export class Queue {
         giveUp();
         return;
       }
-      signal.addEventListener("abort", giveUp, { once: true });
+      const unwatch = onAbort(signal, giveUp);
       this.#last = this.#last.then(async () => {
-        signal.removeEventListener("abort", giveUp);
+        unwatch();
         if (signal.aborted) return;
         await work().then(resolve, reject);
       });

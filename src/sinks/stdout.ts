@@ -1,8 +1,8 @@
+import { abortable } from "../abortable.ts";
 import type { Event } from "../batch.ts";
 import type { Sink } from "../contracts.ts";
 import { InfrastructureError, messageOf } from "../errors.ts";
 import type { LineWriter } from "./file-format.ts";
-import { abortable } from "./outage.ts";
 import { Queue } from "./queue.ts";
 
 /** Writes lines to standard output, as fast as whoever reads it takes them. */

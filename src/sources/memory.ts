@@ -2,6 +2,7 @@ import type { Batch, Event, EventHeaders, Origin, Position } from "../batch.ts";
 import { END_OF_INPUT, NO_WATERMARK } from "../batch.ts";
 import type { Clock } from "../clock.ts";
 import type { SourceSpec } from "../contracts.ts";
+import { onAbort } from "../on-abort.ts";
 import { Breather } from "./breather.ts";
 import { singlePartition } from "./single-partition.ts";
 
@@ -100,11 +101,11 @@ async function* readAsync(
 function firstOf<R>(promise: Promise<R>, ms: number, stop: AbortSignal, clock: Clock): Promise<R | undefined> {
   return new Promise((resolve, reject) => {
     const giveUp = (): void => resolve(undefined);
-    stop.addEventListener("abort", giveUp, { once: true });
+    const unwatch = onAbort(stop, giveUp);
     const cancel = ms === 0 ? soon(giveUp) : clock.after(ms, giveUp);
     promise.then(resolve, reject).finally(() => {
       cancel();
-      stop.removeEventListener("abort", giveUp);
+      unwatch();
     });
   });
 }

@@ -24,6 +24,8 @@ export interface Turn {
 }
 
 /** So many batches in a row may go before a lower priority that waits; the next is its. */
+/** So many shapes are remembered of which nothing waits. */
+const SHAPES = 64;
 const PASSED_AT_MOST = 15;
 
 /**
@@ -160,7 +162,8 @@ export class Turns {
     this.#bytes += sign * bytes;
     if (shape === undefined) return;
     const like = (this.#rowsOfShape.get(shape) ?? 0) + sign * rows;
-    if (like === 0) this.#rowsOfShape.delete(shape);
+    // Most come again soon: a Map whose entries come and go would be made anew every few calls.
+    if (like === 0 && this.#rowsOfShape.size > SHAPES) this.#rowsOfShape.delete(shape);
     else this.#rowsOfShape.set(shape, like);
   }
 

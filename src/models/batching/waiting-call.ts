@@ -1,9 +1,11 @@
+import type { InBag } from "../../bag.ts";
 import type { Batching, ModelAnswer, ModelCall } from "../../model.ts";
 import type { Caller } from "./caller.ts";
 import type { JoinedCall } from "./joined-call.ts";
 
 /** A call that waits for its turn, or has gone to the model behind that. */
-export class WaitingCall {
+export class WaitingCall implements InBag {
+  slot = 0;
   readonly inputs: readonly unknown[];
   readonly call: ModelCall;
   readonly taker: Caller;

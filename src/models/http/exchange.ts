@@ -3,6 +3,7 @@ import { request as send, Agent } from "undici";
 import type { Clock } from "../../clock.ts";
 import { messageOf, MillraceError, RefusedError } from "../../errors.ts";
 import type { ModelCall } from "../../model.ts";
+import { onAbort } from "../../on-abort.ts";
 import { RetryableError } from "../../pipeline/retry.ts";
 import { WholeReply } from "./reply.ts";
 import type { HttpRequest } from "./request.ts";
@@ -41,7 +42,7 @@ export async function exchange(
   signal.throwIfAborted();
   const controller = new AbortController();
   const abort = () => controller.abort(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
+  const unwatch = onAbort(signal, abort);
   const time = Math.min(limits.timeout, until - clock.elapsed());
   const late = new RetryableError(`${request.shown}: no answer within ${Math.max(0, Math.round(time))} ms`);
   const cancel = clock.after(Math.max(0, time), () => controller.abort(late), "deadline");
@@ -54,7 +55,7 @@ export async function exchange(
     throw error instanceof MillraceError ? error : failure(request, error);
   } finally {
     cancel();
-    signal.removeEventListener("abort", abort);
+    unwatch();
   }
 }
 

@@ -1,3 +1,5 @@
+import { onAbort } from "../../on-abort.ts";
+
 /** A number of places for work under way. Who finds none free waits for its turn, in the order of asking. */
 export class Slots {
   #free: number;
@@ -25,7 +27,7 @@ export class Slots {
   #turn(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const given = () => {
-        signal.removeEventListener("abort", abort);
+        unwatch();
         resolve();
       };
       const abort = () => {
@@ -33,7 +35,7 @@ export class Slots {
         reject(signal.reason as Error);
       };
       this.#waiting.add(given);
-      signal.addEventListener("abort", abort, { once: true });
+      const unwatch = onAbort(signal, abort);
     });
   }
 

@@ -1,6 +1,14 @@
-/** One listener for each signal, however many calls go by it. */
+import { onAbort } from "../../on-abort.ts";
+
+/** The calls that go by a signal. */
+interface Watched {
+  calls: number;
+  unwatch: () => void;
+}
+
+/** Watches each signal once, however many calls go by it. */
 export class Aborts {
-  readonly #watched = new Map<AbortSignal, { calls: number; readonly listener: () => void }>();
+  readonly #watched = new WeakMap<AbortSignal, Watched>();
   readonly #aborted: (signal: AbortSignal) => void;
 
   constructor(aborted: (signal: AbortSignal) => void) {
@@ -8,20 +16,16 @@ export class Aborts {
   }
 
   watch(signal: AbortSignal): void {
-    const watched = this.#watched.get(signal);
-    if (watched !== undefined) {
-      watched.calls += 1;
-      return;
+    let watched = this.#watched.get(signal);
+    if (watched === undefined) {
+      watched = { calls: 0, unwatch: () => undefined };
+      this.#watched.set(signal, watched);
     }
-    const listener = () => this.#aborted(signal);
-    this.#watched.set(signal, { calls: 1, listener });
-    signal.addEventListener("abort", listener, { once: true });
+    if (watched.calls++ === 0) watched.unwatch = onAbort(signal, () => this.#aborted(signal));
   }
 
   unwatch(signal: AbortSignal): void {
     const watched = this.#watched.get(signal);
-    if (watched === undefined || --watched.calls > 0) return;
-    this.#watched.delete(signal);
-    signal.removeEventListener("abort", watched.listener);
+    if (watched !== undefined && --watched.calls === 0) watched.unwatch();
   }
 }

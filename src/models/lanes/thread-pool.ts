@@ -4,6 +4,7 @@ import Pool from "worker-threads-pool";
 
 import type { Lease, SharedResources } from "../../contracts.ts";
 import { InfrastructureError } from "../../errors.ts";
+import { onAbort } from "../../on-abort.ts";
 
 /** The threads for models of this process, over all models. */
 export function leaseThreadPool(shared: SharedResources, maxThreads: number): Promise<Lease<ThreadPool>> {
@@ -76,11 +77,11 @@ export class ThreadPool implements AsyncDisposable {
     return new Promise((resolve) => {
       const done = () => {
         this.#waiting.delete(done);
-        signal.removeEventListener("abort", done);
+        unwatch();
         resolve();
       };
       this.#waiting.add(done);
-      signal.addEventListener("abort", done, { once: true });
+      const unwatch = onAbort(signal, done);
       if (signal.aborted || this.#closed) done();
     });
   }

@@ -3,6 +3,7 @@ import { Client, credentials, Metadata } from "@grpc/grpc-js";
 
 import type { Lease, SharedResources } from "../../contracts.ts";
 import { messageOf, NotReadyError, RefusedError } from "../../errors.ts";
+import { onAbort } from "../../on-abort.ts";
 import { RetryableError } from "../../pipeline/retry.ts";
 import { grpcFailure } from "./failures.ts";
 import { grpcRequest, inferReplyOfGrpc } from "./grpc-message.ts";
@@ -83,7 +84,7 @@ export class GrpcTransport implements Transport {
       const options = { deadline: Date.now() + ms + BEHIND };
       const settled = () => {
         cancelTimer();
-        signal.removeEventListener("abort", onAbort);
+        unwatch();
       };
       const call = this.#lease.resource.client.makeUnaryRequest(
         method.path,
@@ -110,9 +111,8 @@ export class GrpcTransport implements Transport {
         call.cancel();
         reject(reason);
       };
-      const onAbort = () => giveUp(signal.reason);
       const cancelTimer = clock.after(ms, () => giveUp(late(ms)), "deadline");
-      signal.addEventListener("abort", onAbort, { once: true });
+      const unwatch = onAbort(signal, () => giveUp(signal.reason));
     });
   }
 

@@ -4,6 +4,7 @@ import type { Dispatcher } from "undici";
 
 import type { Clock } from "../../clock.ts";
 import { messageOf, RefusedError } from "../../errors.ts";
+import { onAbort } from "../../on-abort.ts";
 import { RetryableError } from "../../pipeline/retry.ts";
 import { atTurnEnd } from "./turn-end.ts";
 
@@ -66,23 +67,6 @@ export function exchange(pool: Dispatcher, request: HttpRequest, limits: Exchang
   });
 }
 
-/** Of each signal the exchanges under way: one listener for all of them, since most calls of a pipeline share one signal. */
-const bySignal = new WeakMap<AbortSignal, Set<Exchange>>();
-
-function underWay(signal: AbortSignal): Set<Exchange> {
-  let exchanges = bySignal.get(signal);
-  if (exchanges === undefined) {
-    const all = new Set<Exchange>();
-    const giveUp = () => {
-      for (const exchange of all) exchange.giveUp();
-    };
-    signal.addEventListener("abort", giveUp, { once: true });
-    bySignal.set(signal, all);
-    exchanges = all;
-  }
-  return exchanges;
-}
-
 /** Exchanges that are under way in this process. */
 let running = 0;
 
@@ -91,6 +75,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #resolve: (reply: HttpReply) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #cancelTimer: () => void;
+  readonly #unwatch: () => void;
   readonly #chunks: Buffer[] = [];
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
@@ -104,7 +89,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#reject = reject;
     const timeout = Math.ceil(limits.timeout);
     this.#cancelTimer = limits.clock.after(timeout, () => this.#late(timeout), "deadline");
-    underWay(limits.signal).add(this);
+    this.#unwatch = onAbort(limits.signal, () => this.#fail(limits.signal.reason));
     running += 1;
   }
 
@@ -153,11 +138,6 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#fail(tooLarge(this.#limits.maxReplyBytes));
   }
 
-  /** Nobody waits for it any more. */
-  giveUp(): void {
-    this.#fail(this.#limits.signal.reason);
-  }
-
   #fail(reason: unknown): void {
     if (!this.#settle()) return;
     this.#controller?.abort(reason instanceof Error ? reason : new Error(messageOf(reason)));
@@ -169,7 +149,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#settled = true;
     running -= 1;
     this.#cancelTimer();
-    underWay(this.#limits.signal).delete(this);
+    this.#unwatch();
     return true;
   }
 }

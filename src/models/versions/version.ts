@@ -1,3 +1,4 @@
+import { Bag, type InBag } from "../../bag.ts";
 import { ConfigError, MillraceError, ModelError, PlannedStop } from "../../errors.ts";
 import type { ModelIdentity, ModelStats } from "../../model-stats.ts";
 import { countCall, countEnd, countError, noModelStats } from "../../model-stats.ts";
@@ -13,8 +14,11 @@ export type ServingContext = Omit<RunnerContext, "events">;
 /** Has rows answered by a version. */
 export type Send = (rows: readonly unknown[], call: ModelCall) => Promise<ModelAnswer>;
 
-/** Gives a call that is under way to another version. */
-type GiveUp = (another: Send) => void;
+/** A call that is under way. */
+interface UnderWay extends InBag {
+  /** Gives it to another version. */
+  readonly giveUp: (another: Send) => void;
+}
 
 /** How traces tell of a call that was given to another version. */
 const GIVEN_UP = "VersionGivenUp";
@@ -58,7 +62,7 @@ export class Version implements AsyncDisposable {
   readonly #tracer: RunnerContext["tracer"];
   readonly #unwanted: AbortController;
   /** One for each call under way. */
-  readonly #calls = new Set<GiveUp>();
+  readonly #calls = new Bag<UnderWay>();
   #quiet: PromiseWithResolvers<void> | undefined;
 
   static async load(place: Place, context: ServingContext, voice: Voice): Promise<Version> {
@@ -114,18 +118,21 @@ export class Version implements AsyncDisposable {
     // One promise, settled from inside: each that is put around it costs a small call more than its counting does.
     return new Promise((resolve, reject) => {
       const over = (failure: string | undefined) => {
-        this.#calls.delete(giveUp);
+        this.#calls.delete(underWay);
         if (this.#calls.size === 0) this.#quiet?.resolve();
         countEnd(stats, (this.#clock.elapsed() - begin) / 1000);
         span?.end(failure);
       };
-      const giveUp: GiveUp = (ask) => {
-        over(GIVEN_UP);
-        if (call.signal.aborted) reject(call.signal.reason as Error);
-        else resolve(ask(rows, call));
+      const underWay: UnderWay = {
+        slot: 0,
+        giveUp: (another) => {
+          over(GIVEN_UP);
+          if (call.signal.aborted) reject(call.signal.reason as Error);
+          else resolve(another(rows, call));
+        },
       };
       const failed = (error: unknown) => {
-        if (!this.#calls.has(giveUp)) return;
+        if (!this.#calls.has(underWay)) return;
         const failure = classOf(error);
         over(failure);
         if (!call.signal.aborted) countError(stats, failure);
@@ -133,7 +140,7 @@ export class Version implements AsyncDisposable {
         reject(call.signal.aborted || error instanceof MillraceError ? (error as Error) : new ModelError(runner.identity, error));
       };
       const answered = (outputs: ArrayLike<unknown>) => {
-        if (!this.#calls.has(giveUp)) return;
+        if (!this.#calls.has(underWay)) return;
         try {
           checkRows(outputs, count);
         } catch (error) {
@@ -143,7 +150,7 @@ export class Version implements AsyncDisposable {
         over(undefined);
         resolve({ outputs, identity: runner.identity });
       };
-      this.#calls.add(giveUp);
+      this.#calls.add(underWay);
       try {
         runner.run(rows, call).then(answered, failed);
       } catch (error) {
@@ -161,7 +168,7 @@ export class Version implements AsyncDisposable {
 
   /** Gives the calls that are under way to another version. Whatever this one answers yet is not heard. */
   giveUp(another: Send): void {
-    for (const give of this.#calls) give(another);
+    for (const { giveUp } of this.#calls.all()) giveUp(another);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -42,7 +42,12 @@ export function outgoingRecord(
   const keyBytes = key === undefined ? 0 : bytesOf(key);
   const valueBytes = value === null ? 0 : bytesOf(value);
   let size = RECORD_OVERHEAD + keyBytes + valueBytes;
-  if (headers !== undefined) for (const [name, text] of headers) size += HEADER_OVERHEAD + bytesOf(name) + bytesOf(text);
+  if (headers !== undefined) {
+    for (let index = 0; index < headers.length; index++) {
+      const header = headers[index] as EventHeaders[number];
+      size += HEADER_OVERHEAD + bytesOf(header[0]) + bytesOf(header[1]);
+    }
+  }
   if (Number.isNaN(size)) throw new TypeError("a record's key, value and headers must be text or bytes");
   if (Math.abs(time) > FURTHEST_TIME) throw new TypeError(`${time} is no time in milliseconds since 1970`);
   return { key, value, time, headers, keyBytes, valueBytes, size };

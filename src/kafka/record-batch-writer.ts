@@ -115,9 +115,10 @@ function writeRecord(batch: Buffer, start: number, record: OutgoingRecord, offse
 
 function headersLength(headers: EventHeaders): number {
   let length = varintLength(headers.length);
-  for (const [name, value] of headers) {
-    const nameBytes = bytesOf(name);
-    const valueBytes = bytesOf(value);
+  for (let index = 0; index < headers.length; index++) {
+    const header = headers[index] as EventHeaders[number];
+    const nameBytes = bytesOf(header[0]);
+    const valueBytes = bytesOf(header[1]);
     length += varintLength(nameBytes) + nameBytes + varintLength(valueBytes) + valueBytes;
   }
   return length;
@@ -125,11 +126,12 @@ function headersLength(headers: EventHeaders): number {
 
 function writeHeaders(batch: Buffer, start: number, headers: EventHeaders): number {
   let at = writeVarint(batch, start, headers.length);
-  for (const [name, value] of headers) {
-    const nameBytes = bytesOf(name);
-    at = writeText(batch, writeVarint(batch, at, nameBytes), name, nameBytes);
-    const valueBytes = bytesOf(value);
-    at = writeText(batch, writeVarint(batch, at, valueBytes), value, valueBytes);
+  for (let index = 0; index < headers.length; index++) {
+    const header = headers[index] as EventHeaders[number];
+    const nameBytes = bytesOf(header[0]);
+    at = writeText(batch, writeVarint(batch, at, nameBytes), header[0], nameBytes);
+    const valueBytes = bytesOf(header[1]);
+    at = writeText(batch, writeVarint(batch, at, valueBytes), header[1], valueBytes);
   }
   return at;
 }

@@ -66,7 +66,7 @@ export class RecordMaker {
     if (this.#ids === undefined) return headers;
     const own = [ID_HEADER, this.#ids.of(event)] as const;
     if (headers === undefined) return [own];
-    return headers.some(([name]) => name === ID_HEADER) ? [...headers.filter(([name]) => name !== ID_HEADER), own] : [...headers, own];
+    return hasId(headers) ? [...headers.filter(([name]) => name !== ID_HEADER), own] : [...headers, own];
   }
 
   /** The record of an event, or why there can't be one. */
@@ -84,6 +84,11 @@ export class RecordMaker {
       return new DataError(KIND, event, error);
     }
   }
+}
+
+function hasId(headers: EventHeaders): boolean {
+  for (let index = 0; index < headers.length; index++) if (headers[index]?.[0] === ID_HEADER) return true;
+  return false;
 }
 
 /** What a writer threw; where the broker will never take a record, as the error of its event. */

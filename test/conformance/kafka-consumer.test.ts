@@ -18,8 +18,12 @@ import { until } from "../support/until.ts";
 const run = promisify(execFile);
 const address = await kafka();
 
-/** A clock on which every wait takes a tenth of its time. */
-const hasty: Clock = { ...systemClock, after: (ms, callback) => systemClock.after(ms / 10, callback) };
+/** A clock that goes ten times as fast. */
+const hasty: Clock = {
+  ...systemClock,
+  elapsed: () => systemClock.elapsed() * 10,
+  after: (ms, callback) => systemClock.after(ms / 10, callback),
+};
 
 /** Numbers as texts, from `first` to before `end`. */
 function range(first: number, end: number, prefix = ""): string[] {

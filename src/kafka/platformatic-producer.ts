@@ -2,43 +2,22 @@
  * Production through @platformatic/kafka: its connections, metadata and requests, with batches and sequence numbers of our
  * own. Its `send` spends five times as long on each record, and after a failure it forgets which of them were sent.
  */
-import type { Connection, ResponseParser } from "@platformatic/kafka";
-import { Admin, produceV9, produceV10, produceV11, Producer, protocolErrorsCodesById, Writer } from "@platformatic/kafka";
+import type { Connection } from "@platformatic/kafka";
+import { Admin, Producer } from "@platformatic/kafka";
 
 import type { KafkaConnection } from "../connections.ts";
 import { InfrastructureError } from "../errors.ts";
 import { brokerErrorName, brokerTrouble, leaderless } from "./broker-errors.ts";
-import { type BrokerAddress, platformaticOptions, REQUEST_TIMEOUT } from "./client-options.ts";
+import { type BrokerAddress, platformaticOptions } from "./client-options.ts";
 import type { Codec } from "./codecs.ts";
 import type { OutgoingRecord } from "./outgoing-record.ts";
 import { listenForErrors } from "./platformatic-errors.ts";
 import { PlatformaticLayouts } from "./platformatic-layouts.ts";
+import { type Answer, type PartitionBatch, ProduceRequests, produceVersion } from "./platformatic-produce.ts";
 import type { Outcome, PartitionWriter, ProducerClient, ProducerId } from "./producer-client.ts";
 import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
 import type { NewTopic, ProducerSettings } from "./producer.ts";
 import { signBatch, writeBatch } from "./record-batch-writer.ts";
-
-const PRODUCE = 0;
-const ALL_REPLICAS = -1;
-
-/** How long the broker may wait for its replicas: less than we wait for the broker, so that it is the broker who tells. */
-const REPLICA_TIMEOUT = REQUEST_TIMEOUT - 10_000;
-
-/** The versions of the produce request that differ only in the answer. Kafka 2.8 and later have one of them. */
-const ANSWER_PARSERS: ReadonlyMap<number, ResponseParser<ProduceResponse>> = new Map([
-  [11, produceV11.parseResponse],
-  [10, produceV10.parseResponse],
-  [9, produceV9.parseResponse],
-]);
-
-type ProduceResponse = ReturnType<typeof produceV11.parseResponse>;
-
-/** What a broker answered that did not take a batch. */
-export interface Answer {
-  /** The name of the protocol's error. */
-  readonly name: string;
-  readonly message: string;
-}
 
 export class PlatformaticProducer implements ProducerClient {
   readonly maxBatchRecords = Number.POSITIVE_INFINITY;
@@ -47,6 +26,7 @@ export class PlatformaticProducer implements ProducerClient {
   readonly #clientId: string;
   readonly #client: Producer;
   readonly #layouts: PlatformaticLayouts;
+  readonly #requests = new ProduceRequests();
   #version: Promise<number> | undefined;
   #producerId: Promise<ProducerId> | undefined;
 
@@ -98,12 +78,12 @@ export class PlatformaticProducer implements ProducerClient {
   }
 
   /**
-   * Sends one batch to the leader of the partition.
-   * @param transaction the transactional id that the batch belongs to; null for none
+   * Sends a batch to the leader of its partition.
    * @returns undefined when it was written
    * @throws what the client throws when there is no answer
    */
-  async produce(topic: string, partition: number, batch: Buffer, transaction: string | null = null): Promise<Answer | undefined> {
+  async produce(batch: PartitionBatch): Promise<Answer | undefined> {
+    const { topic, partition } = batch;
     const leader = (await this.#layouts.of(topic))?.leaders[partition];
     if (leader === undefined) return { name: "UNKNOWN_TOPIC_OR_PARTITION", message: "the topic has no such partition" };
     const broker = this.#layouts.brokers.get(leader);
@@ -111,7 +91,7 @@ export class PlatformaticProducer implements ProducerClient {
     this.#version ??= this.#negotiate();
     const version = await this.#version;
     const connection = await this.#client.connections.get(broker);
-    return await request(connection, version, () => produceRequest(transaction, topic, partition, batch));
+    return await this.#requests.send(connection, version, batch);
   }
 
   /** Makes the next attempt look for the leader and the protocol again. */
@@ -135,9 +115,8 @@ export class PlatformaticProducer implements ProducerClient {
   }
 
   async #negotiate(): Promise<number> {
-    const apis = await this.#client.listApis();
-    const { minVersion, maxVersion } = apis.find(({ apiKey }) => apiKey === PRODUCE) ?? { minVersion: 0, maxVersion: 0 };
-    for (const version of ANSWER_PARSERS.keys()) if (version >= minVersion && version <= maxVersion) return version;
+    const version = produceVersion(await this.#client.listApis());
+    if (version !== undefined) return version;
     throw new InfrastructureError("the Kafka brokers are older than 2.8; set kafka.client to kafkajs");
   }
 
@@ -176,10 +155,11 @@ class PlatformaticWriter implements PartitionWriter {
     if (this.#batch?.records !== records) this.#batch = { records, bytes: undefined };
     const batch = this.#batch;
     try {
+      const company = batch.bytes === undefined ? "others" : "alone";
       const bytes = (batch.bytes ??= await this.#write(batch));
       // Given up before it had an identity: sent now, it would use the sequence number of the next one.
       if (this.#batch !== batch) return { kind: "again", reason: "the batch was given up" };
-      const answer = await this.#client.produce(this.#topic, this.#partition, bytes);
+      const answer = await this.#client.produce({ topic: this.#topic, partition: this.#partition, bytes, transaction: null, company });
       return answer === undefined ? this.#written(batch) : await this.#outcome(batch, answer);
     } catch (error) {
       this.#client.forget();
@@ -239,47 +219,4 @@ class PlatformaticWriter implements PartitionWriter {
     this.#adopt(producerId);
     if (batch.bytes !== undefined) signBatch(batch.bytes, { ...producerId, sequence: 0 });
   }
-}
-
-function produceRequest(transaction: string | null, topic: string, partition: number, batch: Buffer): Writer {
-  return Writer.create()
-    .appendString(transaction)
-    .appendInt16(ALL_REPLICAS)
-    .appendInt32(REPLICA_TIMEOUT)
-    .appendArray([topic], (writer) => {
-      writer.appendString(topic).appendArray([partition], () => {
-        // Compact bytes have a length of one more.
-        writer
-          .appendInt32(partition)
-          .appendUnsignedVarInt(batch.length + 1)
-          .append(batch);
-      });
-    })
-    .appendTaggedFields();
-}
-
-async function request(connection: Connection, version: number, create: () => Writer): Promise<Answer | undefined> {
-  const parse = ANSWER_PARSERS.get(version) as ResponseParser<ProduceResponse>;
-  return await new Promise((resolve, reject) => {
-    connection.send(PRODUCE, version, create, parse, true, true, (error) => {
-      const answer = error === null ? undefined : answerIn(error);
-      if (error === null || answer !== undefined) {
-        resolve(answer);
-        return;
-      }
-      // An answer that comes after its request timed out upsets the connection's reader, so it must not come.
-      connection.socket.destroy();
-      reject(error);
-    });
-  });
-}
-
-/** The client makes an error of every answer that has one in it. */
-function answerIn(error: Error): Answer | undefined {
-  const { response } = error as { response?: ProduceResponse };
-  const answer = response?.responses[0]?.partitionResponses[0];
-  if (answer === undefined) return undefined;
-  const name = (protocolErrorsCodesById as Readonly<Record<number, string>>)[answer.errorCode] ?? `error ${answer.errorCode}`;
-  const ofRecord = answer.recordErrors[0]?.batchIndexErrorMessage;
-  return { name, message: ofRecord ?? answer.errorMessage ?? "the broker gives no reason" };
 }

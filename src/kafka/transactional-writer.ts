@@ -2,7 +2,8 @@
 import { InfrastructureError } from "../errors.ts";
 import { brokerErrorName } from "./broker-errors.ts";
 import type { OutgoingRecord } from "./outgoing-record.ts";
-import type { Answer, PlatformaticProducer } from "./platformatic-producer.ts";
+import type { Answer } from "./platformatic-produce.ts";
+import type { PlatformaticProducer } from "./platformatic-producer.ts";
 import type { Outcome, PartitionWriter, ProducerClient, ProducerId } from "./producer-client.ts";
 import { denial, isMissing, isTooLarge, meaningOf, WRITTEN } from "./producer-client.ts";
 import type { NewTopic } from "./producer.ts";
@@ -81,8 +82,10 @@ class TransactionalWriter implements PartitionWriter {
       return { kind: "denied", error: asInfrastructureError(error) };
     }
     try {
+      const company = batch.bytes === undefined ? "others" : "alone";
       const bytes = (batch.bytes ??= await this.#write(records));
-      const answer = await this.#client.produce(this.#topic, this.#partition, bytes, this.#producer.id);
+      const { id: transaction } = this.#producer;
+      const answer = await this.#client.produce({ topic: this.#topic, partition: this.#partition, bytes, transaction, company });
       return answer === undefined ? this.#written(batch) : this.#outcome(batch, answer);
     } catch (error) {
       this.#producer.doubt();

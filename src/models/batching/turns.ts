@@ -23,9 +23,9 @@ export interface Turn {
   readonly order: number;
 }
 
-/** So many batches in a row may go before a lower priority that waits; the next is its. */
 /** So many shapes are remembered of which nothing waits. */
 const SHAPES = 64;
+/** So many batches in a row may go before a lower priority that waits; the next is its. */
 const PASSED_AT_MOST = 15;
 
 /**

@@ -67,8 +67,9 @@ export class AssignedPartition implements Partition<RecordValue> {
   #disposal: Promise<void> | undefined;
   #over = false;
   #failure: unknown;
-  /** Ends a wait. */
-  #wake: ((arrival?: Arrival) => void) | undefined;
+  /** Ends a wait for records. */
+  #wake: ((arrival: Arrival) => void) | undefined;
+  readonly #ended = Promise.withResolvers<undefined>();
   readonly #silence: Silence;
   /** The position of what was yielded last. */
   #position: Position = 0;
@@ -90,7 +91,7 @@ export class AssignedPartition implements Partition<RecordValue> {
     this.edition = settings.edition;
     this.#owner = owner;
     this.#maxWaiting = settings.maxWaiting;
-    this.#silence = new Silence(settings.clock, IDLE, () => this.#wake?.("nothing"));
+    this.#silence = new Silence(settings.clock, IDLE, () => this.#arrived("nothing"));
     const { holder } = settings;
     this.rights = holder && { ...holder, topic, partition: number, wrote: (position) => this.#wroteElsewhere(position) };
   }
@@ -154,7 +155,7 @@ export class AssignedPartition implements Partition<RecordValue> {
   async #begin(from: Position | undefined): Promise<void> {
     if (this.#ending) return;
     const start =
-      from === undefined ? await Promise.race([this.#owner.startOf(this), this.#ended()]) : { position: from, committed: false };
+      from === undefined ? await Promise.race([this.#owner.startOf(this), this.#ended.promise]) : { position: from, committed: false };
     if (start === undefined) return;
     const { position, committed } = start;
     this.#start = position;
@@ -165,15 +166,6 @@ export class AssignedPartition implements Partition<RecordValue> {
       this.#committed = position;
     }
     this.#owner.wants(this);
-  }
-
-  /** Settles with nothing when the read is to end. */
-  #ended(): Promise<undefined> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        if (this.#ending) resolve(undefined);
-      };
-    });
   }
 
   /** The next batch of what waits; undefined when nothing does. */
@@ -208,12 +200,17 @@ export class AssignedPartition implements Partition<RecordValue> {
   #arrival(): Promise<Arrival> {
     return new Promise((resolve) => {
       this.#silence.begin();
-      this.#wake = (arrival = "something") => {
-        this.#wake = undefined;
-        this.#silence.end();
-        resolve(arrival);
-      };
+      // No function of ours: see ARCHITECTURE.md on what V8 keeps.
+      this.#wake = resolve;
     });
+  }
+
+  #arrived(arrival: Arrival): void {
+    const wake = this.#wake;
+    if (wake === undefined) return;
+    this.#wake = undefined;
+    this.#silence.end();
+    wake(arrival);
   }
 
   /** Takes records that were fetched, and goes on behind them. Those of a partition that is ending are dropped. */
@@ -222,7 +219,7 @@ export class AssignedPartition implements Partition<RecordValue> {
     this.#fetchFrom = next;
     this.#chunks.push(chunk);
     this.#waiting += chunk.waiting;
-    this.#wake?.();
+    this.#arrived("something");
   }
 
   /** Goes on at another offset, as the out-of-range policy says. */
@@ -235,7 +232,7 @@ export class AssignedPartition implements Partition<RecordValue> {
   /** Ends the read with that error, behind what waits. */
   fail(error: unknown): void {
     this.#failure ??= error;
-    this.#wake?.();
+    this.#arrived("something");
   }
 
   /**
@@ -256,7 +253,8 @@ export class AssignedPartition implements Partition<RecordValue> {
     this.#ending = true;
     this.#chunks.length = 0;
     this.#waiting = 0;
-    this.#wake?.();
+    this.#ended.resolve(undefined);
+    this.#arrived("something");
     this.#silence[Symbol.dispose]();
   }
 
@@ -285,7 +283,7 @@ export class AssignedPartition implements Partition<RecordValue> {
 
   async committedWith(): Promise<"state" | undefined> {
     if (this.#ending) return undefined;
-    return (await Promise.race([this.#owner.startOf(this), this.#ended()]))?.needs;
+    return (await Promise.race([this.#owner.startOf(this), this.#ended.promise]))?.needs;
   }
 
   /** The position was written. */

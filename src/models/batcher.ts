@@ -25,9 +25,10 @@ export interface BatchTarget {
 }
 
 /**
- * Joins the calls of a model. A call goes at once when the model has room and nobody waits; when it has none, calls wait, and
- * what waits goes together as soon as it has. With a `maxDelay` a call waits for others also when there is room, unless no
- * other can come.
+ * Joins the calls of a model. A call that fills a batch, or that no other can join, goes at once when the model has room and nobody
+ * waits; another call goes with those of the same turn of the event loop, such as those of the partitions of one reply of a broker.
+ * While the model has no room calls wait, and what waits goes together as soon as it has. With a `maxDelay` a call waits for
+ * others also when there is room, unless no other can come.
  */
 export class Batcher implements AsyncDisposable {
   readonly #target: BatchTarget;
@@ -47,6 +48,8 @@ export class Batcher implements AsyncDisposable {
   #openings = 0;
   /** Whether a call had a deadline yet: before, nobody asks how long the model takes. */
   #timed = false;
+  /** Whether the end of this turn of the event loop is awaited. */
+  #pumping = false;
   #closed = false;
 
   constructor(target: BatchTarget, clock: Clock) {
@@ -97,13 +100,22 @@ export class Batcher implements AsyncDisposable {
       if (call.until <= now || (!hasRoom && this.#isTooLate(call, now))) return Promise.reject(this.#tooLate(call, now));
     }
     this.#began(caller);
-    if (hasRoom && this.#turns.size === 0 && (caller.batching.maxDelay === 0 || this.#openings === 0)) {
+    if (hasRoom && this.#turns.size === 0 && (this.#openings === 0 || inputs.length >= caller.batching.maxSize)) {
       return this.#sendAtOnce(caller, inputs, call);
     }
-    const now = this.#clock.elapsed();
-    const { answer } = this.#enqueue(caller, inputs, call, now);
-    if (hasRoom) this.#pump(now);
+    const { answer } = this.#enqueue(caller, inputs, call, this.#clock.elapsed());
+    if (hasRoom) this.#pumpSoon();
     return answer;
+  }
+
+  /** When all that is settled by now has had its turn: what follows from the same reply or timer is there then. */
+  #pumpSoon(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    process.nextTick(() => {
+      this.#pumping = false;
+      this.#pump(this.#clock.elapsed());
+    });
   }
 
   #enqueue(caller: Caller, inputs: readonly unknown[], call: ModelCall, now: number): WaitingCall {

@@ -8,23 +8,57 @@ import { settle, VirtualClock } from "../../src/virtual-clock.ts";
 import { ask, batcherOver, callerOf, callOf, IDENTITY } from "./batching/target.ts";
 
 describe("a call", () => {
-  it("goes at once, as it is, when the model has room", async () => {
+  for (const [why, options, maxSize] of [
+    ["no other can come", { maxInFlight: 1 }, 8],
+    ["it fills a batch", {}, 2],
+  ] as const) {
+    it(`goes at once, as it is, when the model has room and ${why}`, async () => {
+      const { target, batcher } = batcherOver(new VirtualClock());
+      const inputs = [1, 2];
+      const call = callOf(inputs);
+      const answer = callerOf(batcher, options, { maxSize }).predict(inputs, call);
+      assert.equal(target.last.rows, inputs);
+      assert.equal(target.last.call, call);
+      target.last.answer([2, 4]);
+      assert.deepEqual(await answer, { outputs: [2, 4], identity: IDENTITY });
+      assert.deepEqual([batcher.queued, target.stats.queueSeconds], [0, 0]);
+    });
+  }
+
+  it("goes with those that come in the same turn of the event loop, of any caller, also some promises later", async () => {
+    const { target, batcher } = batcherOver(new VirtualClock());
+    const [a, b, c] = [callerOf(batcher), callerOf(batcher), callerOf(batcher)];
+    const later = async () => {
+      for (let n = 0; n < 20; n++) await Promise.resolve();
+      return await ask(c, [3]);
+    };
+    const answers = [ask(a, [1]), ask(b, [2]), later()];
+    assert.deepEqual(target.rows, []);
+    await settle();
+    assert.deepEqual(target.rows, [[1, 2, 3]]);
+    target.last.answer();
+    assert.deepEqual(await Promise.all(answers), [[2], [4], [6]]);
+  });
+
+  it("goes alone, as it is, when no other comes in its turn", async () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     const inputs = [1, 2];
     const call = callOf(inputs);
     const answer = callerOf(batcher).predict(inputs, call);
+    await settle();
     assert.equal(target.last.rows, inputs);
     assert.equal(target.last.call, call);
     target.last.answer([2, 4]);
     assert.deepEqual(await answer, { outputs: [2, 4], identity: IDENTITY });
-    assert.deepEqual([batcher.queued, target.stats.queueSeconds], [0, 0]);
   });
 
   it("waits while the model is at its capacity, and goes with those that wait as well, of any caller", async () => {
     const clock = new VirtualClock();
     const { target, batcher } = batcherOver(clock);
     const [a, b] = [callerOf(batcher), callerOf(batcher)];
-    const answers = [ask(a, [1]), ask(b, [2]), ask(a, [3, 4]), ask(b, [5])];
+    const first = ask(a, [1]);
+    await settle();
+    const answers = [first, ask(b, [2]), ask(a, [3, 4]), ask(b, [5])];
     assert.deepEqual(target.rows, [[1]]);
     assert.equal(batcher.queued, 4);
     await clock.advance(2000);
@@ -46,7 +80,9 @@ describe("a call", () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     target.capacity = 3;
     const caller = callerOf(batcher, { maxInFlight: 99 });
-    for (let n = 0; n < 12; n++) void ask(caller, [n]);
+    for (let n = 0; n < 3; n++) void ask(caller, [n]);
+    await settle();
+    for (let n = 3; n < 12; n++) void ask(caller, [n]);
     assert.deepEqual(target.rows, [[0], [1], [2]]);
     for (const sent of target.sent.slice()) sent.answer();
     await settle();
@@ -61,12 +97,13 @@ describe("a call", () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     const [a, b] = [callerOf(batcher, {}, { maxSize: 5 }), callerOf(batcher, {}, { maxSize: 3 })];
     void ask(a, [0]);
+    await settle();
     void ask(a, [1, 2]);
     void ask(b, [3]);
     void ask(a, [4, 5]);
     void ask(a, [6, 7, 8, 9, 10, 11]);
     for (const rows of [
-      [1, 2, 3],
+      [3, 1, 2],
       [4, 5],
       [6, 7, 8, 9, 10, 11],
     ]) {
@@ -80,7 +117,9 @@ describe("a call", () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     const caller = callerOf(batcher);
     const [two, three] = [new Float32Array(2), new Float32Array(3)];
-    for (const inputs of [[0], [two], [three], [two, two], [two, three], [three]]) void ask(caller, inputs);
+    void ask(caller, [0]);
+    await settle();
+    for (const inputs of [[two], [three], [two, two], [two, three], [three]]) void ask(caller, inputs);
     for (const rows of [
       [two, two, two],
       [three, three],
@@ -95,7 +134,9 @@ describe("a call", () => {
   it("gets its part of a typed array", async () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     const caller = callerOf(batcher);
-    const answers = [ask(caller, [0]), ask(caller, [1]), ask(caller, [2, 3])];
+    const first = ask(caller, [0]);
+    await settle();
+    const answers = [first, ask(caller, [1]), ask(caller, [2, 3])];
     target.last.answer();
     await settle();
     target.last.answer(Float32Array.of(10, 20, 30));
@@ -124,6 +165,7 @@ describe("a call that could wait for others", () => {
     void ask(caller, [1]);
     await clock.advance(5);
     void ask(caller, [2]);
+    await settle();
     assert.deepEqual(target.rows, [[1, 2]]);
     void ask(caller, [3]);
     await clock.advance(9);
@@ -137,6 +179,7 @@ describe("a call that could wait for others", () => {
     const caller = callerOf(batcher, {}, { maxDelay: 10, maxSize: 3 });
     void ask(caller, [1]);
     void ask(caller, [2, 3]);
+    await settle();
     assert.deepEqual(target.rows, [[1, 2, 3]]);
   });
 
@@ -144,6 +187,7 @@ describe("a call that could wait for others", () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     void ask(callerOf(batcher, {}, { maxDelay: 10 }), [1]);
     void ask(callerOf(batcher), [2]);
+    await settle();
     assert.deepEqual(
       target.rows.map((rows) => rows.length),
       [2],
@@ -158,8 +202,10 @@ describe("a call that could wait for others", () => {
     assert(a !== undefined && b !== undefined && c !== undefined);
     void ask(a, [1]);
     void ask(b, [2]);
+    await settle();
     assert.deepEqual(target.rows, []);
     void ask(c, [3]);
+    await settle();
     assert.deepEqual(target.rows, [[1, 2, 3]]);
     target.last.answer();
     await settle();
@@ -184,7 +230,9 @@ describe("when joined calls fail", () => {
   it("each is tried alone, so that none pays for a row of another", async () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     const caller = callerOf(batcher);
-    const settled = Promise.allSettled([ask(caller, [0]), ask(caller, [1]), ask(caller, [2, 3]), ask(caller, [4])]);
+    const first = ask(caller, [0]);
+    await settle();
+    const settled = Promise.allSettled([first, ask(caller, [1]), ask(caller, [2, 3]), ask(caller, [4])]);
     target.last.answer();
     await settle();
     assert.deepEqual(target.last.rows, [1, 2, 3, 4]);
@@ -212,6 +260,7 @@ describe("when joined calls fail", () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     const caller = callerOf(batcher);
     void ask(caller, [0]);
+    await settle();
     const settled = Promise.allSettled([ask(caller, [1]), ask(caller, [2])]);
     target.last.answer();
     await settle();
@@ -228,6 +277,7 @@ describe("when joined calls fail", () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     const caller = callerOf(batcher);
     void ask(caller, [0]);
+    await settle();
     const answers = [ask(caller, [1]), ask(caller, [2])];
     target.last.answer();
     await settle();
@@ -243,6 +293,7 @@ describe("a call that nobody waits for any more", () => {
     const caller = callerOf(batcher);
     const controller = new AbortController();
     void ask(caller, [0]);
+    await settle();
     const given = ask(caller, [1], { signal: controller.signal });
     const kept = ask(caller, [2]);
     const reason = new Error("enough");
@@ -262,6 +313,7 @@ describe("a call that nobody waits for any more", () => {
     const caller = callerOf(batcher);
     const [first, second] = [new AbortController(), new AbortController()];
     void ask(caller, [0]);
+    await settle();
     const answers = [ask(caller, [1], { signal: first.signal, until: 50 }), ask(caller, [2], { signal: second.signal, until: 70 })];
     target.last.answer();
     await settle();
@@ -293,10 +345,12 @@ describe("a call with a deadline", () => {
     const { target, batcher } = batcherOver(clock);
     const caller = callerOf(batcher);
     void ask(caller, [1], { until: 1000 });
+    await settle();
     await clock.advance(30);
     target.last.answer();
     await settle();
     void ask(caller, [2]);
+    await settle();
     const late = { name: "InfrastructureError", message: /would come too late: it has 20 ms left and needs 30 ms at the least/ };
     await assert.rejects(ask(caller, [3], { until: 50 }), late);
     const patient = ask(caller, [4], { until: 150 });
@@ -321,6 +375,7 @@ describe("a call with a deadline", () => {
     target.last.answer();
     await settle();
     void ask(caller, [2], { until: clock.elapsed() + 10 });
+    await settle();
     assert.deepEqual(target.last.rows, [2]);
   });
 });
@@ -373,6 +428,7 @@ describe("turns", () => {
     const { target, batcher } = batcherOver(new VirtualClock());
     const [low, high] = [callerOf(batcher), callerOf(batcher, { priority: 1 })];
     void ask(low, [0]);
+    await settle();
     void ask(low, [1]);
     void ask(high, [2]);
     target.last.answer();
@@ -386,6 +442,7 @@ it("a caller may have one call under way while more rows or bytes wait than it a
   const rows = callerOf(batcher, { maxInFlight: 5 }, { maxQueuedRows: 3 });
   const bytes = callerOf(batcher, { maxInFlight: 6 }, { maxQueuedBytes: 40 });
   void ask(rows, [0]);
+  await settle();
   void ask(rows, [1, 2]);
   assert.deepEqual([rows.maxInFlight, bytes.maxInFlight], [5, 6]);
   void ask(rows, [3]);
@@ -402,6 +459,7 @@ it("a batcher that is closed, and a caller that leaves, refuse what waits", asyn
   const { target, batcher } = batcherOver(clock);
   const [a, b] = [callerOf(batcher, { name: "a" }), callerOf(batcher, { name: "b" })];
   const busy = ask(a, [0]);
+  await settle();
   const waiting = [ask(a, [1], { until: 99 }), ask(b, [2])];
   a[Symbol.dispose]();
   await assert.rejects(waiting[0] as Promise<unknown>, { name: "InfrastructureError", message: "model m@1: a has closed it" });

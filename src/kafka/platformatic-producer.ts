@@ -90,7 +90,9 @@ export class PlatformaticProducer implements ProducerClient {
     if (broker === undefined) return { name: "LEADER_NOT_AVAILABLE", message: leaderless(`${topic}/${partition}`) };
     this.#version ??= this.#negotiate();
     const version = await this.#version;
-    const connection = await this.#client.connections.get(broker);
+    const { connections } = this.#client;
+    const established = connections.getEstablishedConnection(broker);
+    const connection = established?.isConnected() === true ? established : await connections.get(broker);
     return await this.#requests.send(connection, version, batch);
   }
 

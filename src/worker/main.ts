@@ -2,6 +2,7 @@
  * The worker process: started by the supervisor with an IPC channel, told what to do in messages (messages.ts).
  */
 import "../hooks.ts";
+import { countBuffersWithHeap } from "../buffer-memory.ts";
 import { messageOf, shortened, stackOf } from "../errors.ts";
 import { openLogs } from "../observability/logs.ts";
 import type { Tracing } from "../observability/tracing.ts";
@@ -14,6 +15,8 @@ import { followProductCode } from "./product-code.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 type Begin = Extract<ToWorker, { type: "begin" }>;
+
+countBuffersWithHeap();
 
 // A ^C in a terminal, or its end, reaches the whole group of processes: the supervisor decides what follows from it.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);

@@ -3,10 +3,13 @@
  */
 import "../../hooks.ts";
 import "./light-door.ts";
+import { countBuffersWithHeap } from "../../buffer-memory.ts";
 import { messageOf } from "../../errors.ts";
 import { Hosting } from "./hosting.ts";
 import type { FromLane, ToLane } from "./messages.ts";
 import { startMemoryReports } from "./process-watch.ts";
+
+countBuffersWithHeap();
 
 /** Kept from models: what they send would be taken for an answer. */
 const send = process.send?.bind(process) as ((message: FromLane, done?: () => void) => boolean) | undefined;

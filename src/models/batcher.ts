@@ -5,7 +5,7 @@ import type { ModelIdentity, ModelStats } from "../model-stats.ts";
 import { countQueued } from "../model-stats.ts";
 import type { Batching, CallerOptions, ModelAnswer, ModelCall, ModelCaller } from "../model.ts";
 import { Alarm } from "./alarm.ts";
-import { Caller } from "./batching/caller.ts";
+import { Caller, type CallerOwner } from "./batching/caller.ts";
 import { JoinedCall } from "./batching/joined-call.ts";
 import { shapeOfRows } from "./batching/row-shape.ts";
 import { ShortestTime } from "./batching/shortest-time.ts";
@@ -51,20 +51,25 @@ export class Batcher implements AsyncDisposable {
   /** Whether the end of this turn of the event loop is awaited. */
   #pumping = false;
   #closed = false;
+  readonly #owner: CallerOwner;
 
   constructor(target: BatchTarget, clock: Clock) {
     this.#target = target;
     this.#clock = clock;
     this.#due = new Alarm(clock, (now) => this.#pump(now));
     this.#late = new Alarm(clock, (now) => this.#refuseLate(now), "deadline");
-  }
-
-  caller(options: CallerOptions, batching: Batching): ModelCaller {
-    const caller = new Caller(options, batching, {
+    this.#owner = {
+      get capacity() {
+        return target.capacity;
+      },
       ask: (asking, inputs, call) => this.#ask(asking, inputs, call),
       isFull: ({ batching: { maxQueuedRows, maxQueuedBytes } }) => this.#turns.rows >= maxQueuedRows || this.#turns.bytes >= maxQueuedBytes,
       left: (leaving) => this.#leave(leaving),
-    });
+    };
+  }
+
+  caller(options: CallerOptions, batching: Batching): ModelCaller {
+    const caller = new Caller(options, batching, this.#owner);
     this.#turns.join(caller);
     this.#openings += caller.openings;
     return caller;
@@ -99,7 +104,7 @@ export class Batcher implements AsyncDisposable {
       const now = this.#clock.elapsed();
       if (call.until <= now || (!hasRoom && this.#isTooLate(call, now))) return Promise.reject(this.#tooLate(call, now));
     }
-    this.#began(caller);
+    this.#began(caller, inputs.length);
     if (hasRoom && this.#turns.size === 0 && (this.#openings === 0 || inputs.length >= caller.batching.maxSize)) {
       return this.#sendAtOnce(caller, inputs, call);
     }
@@ -132,13 +137,13 @@ export class Batcher implements AsyncDisposable {
     return waiting;
   }
 
-  #began(caller: Caller): void {
+  #began(caller: Caller, rows: number): void {
     if (caller.openings > 0) this.#openings -= 1;
-    caller.began();
+    caller.began(rows);
   }
 
-  #ended(caller: Caller): void {
-    caller.ended();
+  #ended(caller: Caller, rows: number): void {
+    caller.ended(rows);
     if (caller.openings > 0) this.#openings += 1;
   }
 
@@ -190,7 +195,7 @@ export class Batcher implements AsyncDisposable {
       return answer;
     } finally {
       this.#inFlight -= 1;
-      this.#ended(caller);
+      this.#ended(caller, inputs.length);
       if (this.#turns.size > 0) this.#pump(this.#clock.elapsed());
     }
   }
@@ -242,7 +247,7 @@ export class Batcher implements AsyncDisposable {
   readonly #settled = (call: WaitingCall): void => {
     this.#unsettled.delete(call);
     this.#aborts.unwatch(call.call.signal);
-    this.#ended(call.taker);
+    this.#ended(call.taker, call.inputs.length);
   };
 
   /** Nobody waits for the calls with this signal any more. */

@@ -5,17 +5,20 @@ import type { TensorType, TypedData } from "./tensor.ts";
 import type { AllocateData } from "./writer.ts";
 import { newData } from "./writer.ts";
 
+/** What is copied before it is looked at: small enough for the processor's nearest memory. */
+const LOOKED_AT_BYTES = 4096;
+
 /**
- * The elements of rows that all are typed arrays just as the input wants them: a view of them where they lie beside each other in a
- * buffer, else a copy.
+ * The elements of rows that all are typed arrays just as the input wants them.
  * @param size elements of a row
- * @returns undefined where there is another row, or an element that the input does not take; nothing was allocated then
+ * @param allocate gives memory to copy them into; default: a view of them where they lie beside each other in a buffer, else a copy
+ * @returns undefined where there is another row, or an element that the input does not take
  */
 export function dataOfTypedRows(
   rows: readonly unknown[],
   type: TensorType,
   size: number,
-  allocate: AllocateData = newData,
+  allocate: AllocateData | undefined,
 ): TypedData | undefined {
   const elements = elementsOf(type.datatype);
   const first = rows[0];
@@ -24,27 +27,48 @@ export function dataOfTypedRows(
     const row = rows[index] as TypedData | null | undefined;
     if (row?.constructor !== first.constructor || row.length !== size) return undefined;
   }
-  const runs = runsOf(rows as readonly TypedData[], elements, size);
-  if (elements.kind === "float" && type.values !== "any" && !runs.every((run) => allFinite(run as Float32Array))) return undefined;
+  const typed = rows as readonly TypedData[];
+  const looked = elements.kind === "float" && type.values !== "any" ? allFinite : undefined;
+  if (looked !== undefined && allocate !== undefined) return copyOf(typed, elements, size, allocate, looked);
+  const runs = runsOf(typed, elements, size, rows.length);
+  if (looked !== undefined && !runs.every((run) => looked(run as Float32Array, 0, run.length))) return undefined;
   const [only] = runs;
-  if (only !== undefined && runs.length === 1) return only;
-  const data = allocate(elements, rows.length * size);
+  return only !== undefined && runs.length === 1 ? only : copyOf(typed, elements, size, allocate ?? newData, undefined);
+}
+
+/**
+ * Rows were written a while ago: they are far from the processor by now, and its memory reads a copy's long stretches several times as fast as
+ * one element after the other. So a piece is copied first, and looked at where it is then.
+ * @returns undefined where an element does not pass
+ */
+function copyOf(
+  rows: readonly TypedData[],
+  elements: Elements,
+  size: number,
+  allocate: AllocateData,
+  passes: typeof allFinite | undefined,
+): TypedData | undefined {
+  const data = allocate(elements, rows.length * size) as Float32Array;
+  const most = Math.max(1, Math.floor(LOOKED_AT_BYTES / (size * elements.array.BYTES_PER_ELEMENT)));
   let at = 0;
-  for (const run of runs) {
-    (data as Float32Array).set(run as Float32Array, at);
-    at += run.length;
+  for (const run of runsOf(rows, elements, size, most)) {
+    data.set(run as Float32Array, at);
+    const end = at + run.length;
+    if (passes !== undefined && !passes(data, at, end)) return undefined;
+    at = end;
   }
   return data;
 }
 
-/** One view for all neighbouring rows that lie beside each other. */
-function runsOf(rows: readonly TypedData[], { array: TypedArray }: Elements, size: number): readonly TypedData[] {
+/** One view for all neighbouring rows that lie beside each other, but for no more than `most`. */
+function runsOf(rows: readonly TypedData[], { array: TypedArray }: Elements, size: number, most: number): readonly TypedData[] {
+  if (most === 1) return rows;
   const stride = size * TypedArray.BYTES_PER_ELEMENT;
   const runs: TypedData[] = [];
   for (let index = 0; index < rows.length;) {
     const begin = index;
     const { buffer, byteOffset } = rows[begin] as TypedData;
-    for (index++; index < rows.length; index++) {
+    for (index++; index < rows.length && index - begin < most; index++) {
       const row = rows[index] as TypedData;
       if (row.byteOffset !== byteOffset + (index - begin) * stride || row.buffer !== buffer) break;
     }
@@ -54,14 +78,14 @@ function runsOf(rows: readonly TypedData[], { array: TypedArray }: Elements, siz
 }
 
 /** A number less itself is zero, but for NaN and infinity. Four sums, since each addition waits for the one before it. */
-function allFinite(data: Float32Array): boolean {
-  const even = data.length - (data.length % 4);
+function allFinite(data: Float32Array, begin: number, end: number): boolean {
+  const even = end - ((end - begin) % 4);
   // Arrays taken apart here would be made for each four elements until the last of V8's compilers has come by.
   let a = 0;
   let b = 0;
   let c = 0;
   let d = 0;
-  for (let index = 0; index < even; index += 4) {
+  for (let index = begin; index < even; index += 4) {
     const first = data[index] as number;
     const second = data[index + 1] as number;
     const third = data[index + 2] as number;
@@ -71,6 +95,6 @@ function allFinite(data: Float32Array): boolean {
     c += third - third;
     d += fourth - fourth;
   }
-  for (let index = even; index < data.length; index++) a += (data[index] as number) - (data[index] as number);
+  for (let index = even; index < end; index++) a += (data[index] as number) - (data[index] as number);
   return a + b + c + d === 0;
 }

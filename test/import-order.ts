@@ -8,6 +8,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "bag",
     "batch",
     "broker-offsets",
+    "buffer-memory",
     "checkpoint-settings",
     "checkpoint-store",
     "clock",

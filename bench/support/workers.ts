@@ -74,8 +74,9 @@ function startMillrace(workers: number, { brokers, job, group, input, output }: 
     instances: workers,
     config: { input: { kafka: { topic: input, group } }, output: { kafka: { topic: output } } },
   });
-  const checkpoint = interval === undefined ? {} : { checkpoint: { interval } };
-  return startDaemon(folder, { workers, kafka: { brokers: brokers.split(",") }, ...checkpoint });
+  // Where no run before it, with the same task and topic, has left its own.
+  const checkpoint = { ...(interval === undefined ? {} : { interval }), store: { file: { path: join(folder, "checkpoints") } } };
+  return startDaemon(folder, { workers, kafka: { brokers: brokers.split(",") }, checkpoint });
 }
 
 /** `millrace run` with the products of this folder and the tasks that are in `folder`/tasks. */

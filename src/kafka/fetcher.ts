@@ -6,8 +6,11 @@ import { type FetchChannel, FetchError, type PartitionReply, type PartitionReque
 import { endOfBatches, RecordBatches } from "./record-batches.ts";
 import type { KeyEncoding } from "./record-text.ts";
 
-/** Bytes of one reply, over all partitions. */
-const REPLY_BYTES = 8 * 1_048_576;
+/**
+ * Bytes of one reply, over all partitions. It comes in pieces, and what is of one partition is put together: while it is little, the pieces are
+ * still in the processor's caches, and the memory for it is used again.
+ */
+const REPLY_BYTES = 1_048_576;
 /** An idle broker holds a fetch that long, in milliseconds: short at first, since a partition may begin to be read meanwhile. */
 const SHORTEST_WAIT = 100;
 const LONGEST_WAIT = 10_000;

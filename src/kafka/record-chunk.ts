@@ -1,8 +1,8 @@
 import type { Event, Position } from "../batch.ts";
 import type { RecordValue } from "./consumer.ts";
 
-/** Limits of one batch: enough to make an await cheap, little enough to keep results flowing (DESIGN: about 1,024 events or 1 MiB). */
-export const BATCH_EVENTS = 1024;
+/** Limits of one batch: enough to make an await cheap, little enough that the next step finds the last one's values in the processor's caches. */
+export const BATCH_EVENTS = 256;
 export const BATCH_BYTES = 1_048_576;
 
 /** Records of one partition as a client handed them over, turned into events piece by piece. */

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { failed } from "millrace";
 
 import { InfrastructureError } from "../../src/errors.ts";
+import type { ModelCaller } from "../../src/model.ts";
 import { settle, VirtualClock } from "../../src/virtual-clock.ts";
 import { ask, batcherOver, callerOf, callOf, IDENTITY } from "./batching/target.ts";
 
@@ -452,6 +453,27 @@ it("a caller may have one call under way while more rows or bytes wait than it a
   target.last.answer();
   await settle();
   assert.deepEqual([rows.maxInFlight, bytes.maxInFlight], [5, 6]);
+});
+
+it("a caller may have one call under way while two full batches of its own keep the model busy, for each call that it takes at a time", async () => {
+  for (const [capacity, calls] of [
+    [0, 2],
+    [1, 2],
+    [3, 6],
+  ] as const) {
+    const { target, batcher } = batcherOver(new VirtualClock());
+    target.capacity = capacity;
+    const [busy, other] = [1, 2].map(() => callerOf(batcher, { maxInFlight: 9 }, { maxSize: 2 })) as [ModelCaller, ModelCaller];
+    for (let call = 0; call < calls; call++) {
+      assert.equal(busy.maxInFlight, 9);
+      void ask(busy, [1, 2]);
+    }
+    assert.deepEqual([busy.maxInFlight, other.maxInFlight], [1, 9]);
+    await settle();
+    target.last.answer();
+    await settle();
+    assert.equal(busy.maxInFlight, 9);
+  }
 });
 
 it("a batcher that is closed, and a caller that leaves, refuse what waits", async () => {

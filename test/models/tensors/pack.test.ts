@@ -87,6 +87,25 @@ test("typed arrays that lie beside each other are one view and no copy", () => {
   ]);
 });
 
+test("typed arrays are copied into memory that is given, and looked at there: small ones and large ones", () => {
+  for (const size of [1, 2, 784, 5000]) {
+    const slab = Float32Array.from({ length: 7 * size }, (_, index) => index);
+    const rows = Array.from({ length: 7 }, (_, row) => slab.subarray(row * size, (row + 1) * size));
+    const kept = new Float32Array(7 * size);
+    const [call] = packRows(rows, [input("FP32", [size])], (_, length) => kept.subarray(0, length)).packed;
+    assert.equal((call!.tensors[0]!.data as Float32Array).buffer, kept.buffer);
+    assert.deepEqual(kept, slab);
+    rows[4]![size - 1] = Number.NaN;
+    rows[6]![0] = Number.NEGATIVE_INFINITY;
+    const { packed: calls, bad } = packRows(rows, [input("FP32", [size])], (_, length) => new Float32Array(length));
+    assert.deepEqual(
+      bad.map(({ index }) => index),
+      [4, 6],
+    );
+    assert.deepEqual(calls[0]?.rows, [0, 1, 2, 3, 5]);
+  }
+});
+
 test("what is no input is told by its row, and the others are packed", () => {
   const rows = [[1, 2], [1], [3, 4], "text", [5, Number.NaN], [6, 7]];
   const { packed: calls, bad } = packRows(rows, [input("FP32", [2])]);

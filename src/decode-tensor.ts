@@ -22,7 +22,7 @@ export interface TensorDecoding {
 
 /**
  * A function for `.map` that makes a Float32Array of each value: bytes, text, or what is decoded already. Neighbouring values lie beside
- * each other in memory, so that a model gets them as one tensor without a copy. Numbers are the same as by `decode.json`, several times as
+ * each other in memory, so that a tensor is made of them in long stretches. Numbers are the same as by `decode.json`, several times as
  * fast: simple JSON is read straight into place, and `JSON.parse` reads the rest (exponents, escapes, more than nine digits, nested values).
  * @throws PlanError when an option is wrong
  * @example

@@ -30,7 +30,7 @@ export interface Packing {
 /**
  * Makes tensors of rows. A row is the value of the model's only input, or an object with the values by the inputs' names: a number, a
  * boolean, text or bytes for one element; an array, nested as its shape says or flat; or a typed array with all elements.
- * Typed arrays that lie beside each other in one buffer are not copied: the tensor is a view of them.
+ * Typed arrays that lie beside each other in one buffer are not copied where no memory is given: the tensor is a view of them.
  * @param declared the inputs of the model
  * @param allocate gives the memory of what is copied; default: typed arrays of their own
  */

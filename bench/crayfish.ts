@@ -154,7 +154,8 @@ async function compareLatencies(broker: BenchBroker, pool: readonly Image[]): Pr
   const latencyWith = (scorer: Scorer): Promise<Latency> =>
     steadyLatency(broker, (topics) => scorer.start({ brokers: broker.address, ...topics }), imageLoad(scorer.format, pool), pace);
   // Not counted: a broker that has just begun is slow, and the first program would look it.
-  for (const [, scorer] of scorers.slice(0, 1)) await latencyWith(scorer);
+  const [first] = scorers;
+  if (first !== undefined) await latencyWith(first[1]);
   for (let round = 0; round < ROUNDS; round++) {
     for (const [id, scorer] of scorers) {
       const run = await latencyWith(scorer);

@@ -4,7 +4,7 @@
 import { setFlagsFromString } from "node:v8";
 
 /** Known to the V8 of Node 24; another one writes a line to standard error and goes on. */
-export const BUFFERS_IN_HEAP_LIMIT = "--external-memory-accounted-in-global-limit";
+const BUFFERS_IN_HEAP_LIMIT = "--external-memory-accounted-in-global-limit";
 
 /**
  * Has V8 begin a full collection when heap and buffers together have grown by its usual factor. By default it begins one for each 64 MB of

@@ -143,7 +143,7 @@ export interface Partition<T = unknown> extends AsyncDisposable {
   /** What a sink needs to write the position itself; undefined where only `commit` can. */
   readonly rights?: CommitRights | undefined;
   /**
-   * Yields what the broker has ready (at most about 1,024 events or 1 MiB; Kafka: 256), never waiting to fill a batch, and an empty
+   * Yields what the broker has ready (at most about 1,024 events or 1 MiB), never waiting to fill a batch, and an empty
    * batch at least every half minute. Ends when a stop or a hand-over was asked for, when the partition is disposed of, and
    * after the END_OF_INPUT watermark of a finite input. Nothing is read ahead beyond the source's limits while the consumer does not ask.
    * A record that can't be decoded is given to `failures` and left out. What that throws, or without it a DataError, ends the

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 /** Makes 1 GB of buffers, beside a heap of 200 MB that a full collection has to look through. @returns how many full ones there were */
 const PROGRAM = `
   import { PerformanceObserver, constants } from "node:perf_hooks";
-  if (process.argv[1] === "counted") (await import("./src/buffer-memory.ts")).countBuffersWithHeap();
+  if (process.argv[1] === "counted") (await import(process.argv[2])).countBuffersWithHeap();
   const kept = Array.from({ length: 2_000_000 }, (_, index) => ({ index, text: String(index) }));
   let full = 0;
   const observer = new PerformanceObserver((list) => {
@@ -22,7 +22,13 @@ const PROGRAM = `
 `;
 
 async function run(how: "counted" | "as by default"): Promise<{ readonly full: number; readonly said: string }> {
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", PROGRAM, how]);
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [
+    "--input-type=module",
+    "--eval",
+    PROGRAM,
+    how,
+    import.meta.resolve("../src/buffer-memory.ts"),
+  ]);
   return { full: Number(stdout.split(" ")[0]), said: stderr };
 }
 

@@ -5,7 +5,7 @@ import type { ModelIdentity, ModelStats } from "../model-stats.ts";
 import { countQueued } from "../model-stats.ts";
 import type { Batching, CallerOptions, ModelAnswer, ModelCall, ModelCaller } from "../model.ts";
 import { Alarm } from "./alarm.ts";
-import { Caller, type CallerOwner } from "./batching/caller.ts";
+import { Caller } from "./batching/caller.ts";
 import { JoinedCall } from "./batching/joined-call.ts";
 import { shapeOfRows } from "./batching/row-shape.ts";
 import { ShortestTime } from "./batching/shortest-time.ts";
@@ -51,25 +51,20 @@ export class Batcher implements AsyncDisposable {
   /** Whether the end of this turn of the event loop is awaited. */
   #pumping = false;
   #closed = false;
-  readonly #owner: CallerOwner;
 
   constructor(target: BatchTarget, clock: Clock) {
     this.#target = target;
     this.#clock = clock;
     this.#due = new Alarm(clock, (now) => this.#pump(now));
     this.#late = new Alarm(clock, (now) => this.#refuseLate(now), "deadline");
-    this.#owner = {
-      get capacity() {
-        return target.capacity;
-      },
-      ask: (asking, inputs, call) => this.#ask(asking, inputs, call),
-      isFull: ({ batching: { maxQueuedRows, maxQueuedBytes } }) => this.#turns.rows >= maxQueuedRows || this.#turns.bytes >= maxQueuedBytes,
-      left: (leaving) => this.#leave(leaving),
-    };
   }
 
   caller(options: CallerOptions, batching: Batching): ModelCaller {
-    const caller = new Caller(options, batching, this.#owner);
+    const caller = new Caller(options, batching, {
+      ask: (asking, inputs, call) => this.#ask(asking, inputs, call),
+      isFull: (asking) => this.#isFull(asking),
+      left: (leaving) => this.#leave(leaving),
+    });
     this.#turns.join(caller);
     this.#openings += caller.openings;
     return caller;
@@ -147,8 +142,21 @@ export class Batcher implements AsyncDisposable {
     if (caller.openings > 0) this.#openings += 1;
   }
 
+  /** One call at least, also while nothing is there to take it. */
+  get #capacity(): number {
+    return Math.max(1, this.#target.capacity);
+  }
+
   #hasRoom(): boolean {
-    return this.#inFlight < Math.max(1, this.#target.capacity);
+    return this.#inFlight < this.#capacity;
+  }
+
+  /**
+   * Two full batches of one caller for each call that the model takes at a time keep it busy: more would only wait, hold memory, and be far
+   * from the processor's caches when their turn comes.
+   */
+  #isFull({ rows, batching: { maxSize, maxQueuedRows, maxQueuedBytes } }: Caller): boolean {
+    return rows >= 2 * this.#capacity * maxSize || this.#turns.rows >= maxQueuedRows || this.#turns.bytes >= maxQueuedBytes;
   }
 
   /** Sends what may go while there is room. */

@@ -4,10 +4,8 @@ import type { WaitingCall } from "./waiting-call.ts";
 
 /** What does the work of callers. */
 export interface CallerOwner {
-  /** How many calls the model works on at a time now. */
-  readonly capacity: number;
   ask(caller: Caller, inputs: readonly unknown[], call: ModelCall): Promise<ModelAnswer>;
-  /** Whether as much waits for the model as this caller allows. */
+  /** Whether as much waits for the model as this caller allows, or as much of its own is under way as keeps the model busy. */
   isFull(caller: Caller): boolean;
   left(caller: Caller): void;
 }
@@ -22,9 +20,10 @@ export class Caller implements ModelCaller, TurnTaker {
   turn: Turn | undefined;
   readonly #maxInFlight: number;
   readonly #owner: CallerOwner;
-  /** Calls that are not answered yet, and their rows. */
+  /** The rows of its calls that are not answered yet. */
+  rows = 0;
+  /** Calls that are not answered yet. */
   #outstanding = 0;
-  #rows = 0;
   #left = false;
 
   constructor({ name, priority, maxInFlight }: CallerOptions, batching: Batching, owner: CallerOwner) {
@@ -35,12 +34,8 @@ export class Caller implements ModelCaller, TurnTaker {
     this.#owner = owner;
   }
 
-  /**
-   * Two full batches for each call that the model takes at a time keep it busy: more would only wait, hold memory, and be far from the
-   * processor's caches when their turn comes.
-   */
   get maxInFlight(): number {
-    return this.#rows >= 2 * Math.max(1, this.#owner.capacity) * this.batching.maxSize || this.#owner.isFull(this) ? 1 : this.#maxInFlight;
+    return this.#owner.isFull(this) ? 1 : this.#maxInFlight;
   }
 
   /** How many more calls can come from it before one is answered. */
@@ -50,12 +45,12 @@ export class Caller implements ModelCaller, TurnTaker {
 
   began(rows: number): void {
     this.#outstanding += 1;
-    this.#rows += rows;
+    this.rows += rows;
   }
 
   ended(rows: number): void {
     this.#outstanding -= 1;
-    this.#rows -= rows;
+    this.rows -= rows;
   }
 
   predict(inputs: readonly unknown[], call: ModelCall): Promise<ModelAnswer> {

@@ -27,31 +27,34 @@ export function dataOfTypedRows(
     const row = rows[index] as TypedData | null | undefined;
     if (row?.constructor !== first.constructor || row.length !== size) return undefined;
   }
-  const typed = rows as readonly TypedData[];
-  const looked = elements.kind === "float" && type.values !== "any" ? allFinite : undefined;
-  if (looked !== undefined && allocate !== undefined) return copyOf(typed, elements, size, allocate, looked);
-  const runs = runsOf(typed, elements, size, rows.length);
-  if (looked !== undefined && !runs.every((run) => looked(run as Float32Array, 0, run.length))) return undefined;
+  const passes = elements.kind === "float" && type.values !== "any" ? allFinite : undefined;
+  const inPieces = passes !== undefined && allocate !== undefined;
+  const runs = runsOf(rows as readonly TypedData[], elements, size, inPieces ? rowsOfPiece(elements, size) : rows.length);
+  if (inPieces) return copyOf(runs, elements, rows.length * size, allocate, passes);
+  if (passes !== undefined && !runs.every((run) => passes(run as Float32Array, 0, run.length))) return undefined;
   const [only] = runs;
-  return only !== undefined && runs.length === 1 ? only : copyOf(typed, elements, size, allocate ?? newData, undefined);
+  return only !== undefined && runs.length === 1 ? only : copyOf(runs, elements, rows.length * size, allocate ?? newData);
+}
+
+function rowsOfPiece({ array }: Elements, size: number): number {
+  return Math.max(1, Math.floor(LOOKED_AT_BYTES / (size * array.BYTES_PER_ELEMENT)));
 }
 
 /**
  * Rows were written a while ago: they are far from the processor by now, and its memory reads a copy's long stretches several times as fast as
- * one element after the other. So a piece is copied first, and looked at where it is then.
+ * one element after the other. So each run is copied first, and looked at where it is then.
  * @returns undefined where an element does not pass
  */
 function copyOf(
-  rows: readonly TypedData[],
+  runs: readonly TypedData[],
   elements: Elements,
-  size: number,
+  length: number,
   allocate: AllocateData,
-  passes: typeof allFinite | undefined,
+  passes?: typeof allFinite,
 ): TypedData | undefined {
-  const data = allocate(elements, rows.length * size) as Float32Array;
-  const most = Math.max(1, Math.floor(LOOKED_AT_BYTES / (size * elements.array.BYTES_PER_ELEMENT)));
+  const data = allocate(elements, length) as Float32Array;
   let at = 0;
-  for (const run of runsOf(rows, elements, size, most)) {
+  for (const run of runs) {
     data.set(run as Float32Array, at);
     const end = at + run.length;
     if (passes !== undefined && !passes(data, at, end)) return undefined;
